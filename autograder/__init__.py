@@ -1,0 +1,1 @@
+"""The grader: release, grade, report, audit."""

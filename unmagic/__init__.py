@@ -1,0 +1,1 @@
+"""Unmagic: what the pages and labs of the course import."""
