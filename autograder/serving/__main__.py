@@ -1,0 +1,93 @@
+"""`python -m autograder.serving`: serve the book, the labs, formgrader and the class report on 127.0.0.1."""
+
+import argparse
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from autograder import paths
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until Ctrl-C. Exit code 1 when there is nothing to serve or the port is taken."""
+    parser = argparse.ArgumentParser(prog="autograder.serving", description=__doc__)
+    parser.add_argument("--port", type=int, default=8888, help="first port to try; 0: any free one (default: 8888)")
+    parser.add_argument("--token", default=None, help="token of the server (default: a new secret)")
+    options = parser.parse_args(arguments)
+
+    root = paths.ROOT
+    folders = paths.served(root)
+    if not (folders.book / "index.html").exists():
+        print(f"No book in {os.path.relpath(folders.book)}. Build it first: make book", file=sys.stderr)
+        return 1
+    folders.work.mkdir(exist_ok=True)
+    _own_jupyter_folders(root)
+    os.chdir(root)  # nbgrader_config.py is found here
+    os.environ.setdefault("UNMAGIC_CLASS", str(folders.classroom))
+
+    from jupyterlab.labapp import LabApp  # after the folders are set: Jupyter reads them at import
+
+    token = options.token or secrets.token_hex(24)
+    server = LabApp.initialize_server(argv=[], **_settings(root, options.port, token))
+    from autograder.serving.formgrader import use_own_mathjax
+
+    use_own_mathjax(server.web_app)
+    _announce(f"http://127.0.0.1:{server.port}", token, folders)
+    server.start()
+    return 0
+
+
+def _own_jupyter_folders(root: Path) -> None:
+    """Keep the user's own Jupyter settings out of the course, and the course's out of them."""
+    for name in ("config", "data", "runtime"):
+        folder = root / "_build" / "jupyter" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ[f"JUPYTER_{name.upper()}_DIR"] = str(folder)
+    os.environ["IPYTHONDIR"] = str(root / "_build" / "jupyter" / "ipython")
+    # nbgrader starts `alembic` and `jupyter` by name
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+
+def _settings(root: Path, port: int, token: str) -> dict:
+    from traitlets.config import Config
+
+    config = Config()
+    config.ServerApp.jpserver_extensions = {"autograder.serving": True, "jupyterlab": True}
+    config.ServerApp.ip = "127.0.0.1"
+    config.ServerApp.port = port
+    config.ServerApp.port_retries = 50
+    config.ServerApp.root_dir = str(root)
+    config.ServerApp.preferred_dir = str(root / "work")
+    config.ServerApp.open_browser = False
+    config.ServerApp.answer_yes = True  # Ctrl-C stops it all, at once
+    config.ServerApp.log_level = "WARNING"
+    config.ServerApp.allow_root = True
+    config.IdentityProvider.token = token
+    # nothing from another host: no news, no look for updates, no catalogue of extensions
+    config.LabApp.news_url = None
+    config.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+    config.LabApp.extension_manager = "readonly"
+    config.ContentsManager.allow_hidden = False
+    return {"config": config}
+
+
+def _announce(address: str, token: str, folders) -> None:
+    rows = [
+        ("The course", "/book/index.html"),
+        ("Labs, in JupyterLab", "/lab/tree/work"),
+        ("Formgrader", "/formgrader"),
+    ]
+    rows += [
+        (f"Class report, {report.parent.name}", f"/report/{report.parent.name}/report.html")
+        for report in sorted(folders.classroom.glob("*/report.html"))
+    ]
+    print("\nUnmagic is being served (Ctrl-C stops it):\n")
+    width = max(len(title) for title, _ in rows)
+    for title, path in rows:
+        print(f"  {title:<{width}}  {address}{path}?token={token}")
+    print(flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
