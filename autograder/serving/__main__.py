@@ -58,10 +58,10 @@ def _settings(root: Path, port: int, token: str) -> dict:
     config.ServerApp.port = port
     config.ServerApp.port_retries = 50
     config.ServerApp.root_dir = str(root)
-    config.ServerApp.preferred_dir = str(root / "work")
+    config.FileContentsManager.preferred_dir = str(root / "work")
     config.ServerApp.open_browser = False
     config.ServerApp.answer_yes = True  # Ctrl-C stops it all, at once
-    config.ServerApp.log_level = "WARNING"
+    config.ServerApp.log_level = config.LabApp.log_level = "WARN"
     config.ServerApp.allow_root = True
     config.IdentityProvider.token = token
     # nothing from another host: no news, no look for updates, no catalogue of extensions

@@ -130,8 +130,8 @@ def page(title: str, body: str) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{html.escape(title)}</title>"
-        "<style>:root{color-scheme:light dark}body{font:1.1rem/1.6 system-ui,sans-serif;max-width:38rem;margin:4rem auto;"
-        "padding:0 1rem}a{font-weight:600}@media(prefers-color-scheme:light){a{color:#0b57a4}}"
+        "<style>:root{color-scheme:light dark}body{font:1.1rem/1.6 system-ui,sans-serif;max-width:38rem;"
+        "margin:4rem auto;padding:0 1rem}a{font-weight:600}@media(prefers-color-scheme:light){a{color:#0b57a4}}"
         "@media(prefers-color-scheme:dark){a{color:#8ec8ff}}</style></head>"
         f"<body><main><h1>{html.escape(title)}</h1>{body}</main></body></html>"
     )
