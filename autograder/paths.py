@@ -8,7 +8,9 @@ ROOT = Path(__file__).resolve().parent.parent  # the checkout (the package is in
 SOLUTIONS = ROOT / "solutions"
 LABS = ROOT / "labs"
 BUILD = ROOT / "_build"
-NBGRADER_SOURCE = BUILD / "nbgrader" / "source"  # notebooks with solutions and hidden tests; nbgrader's source_directory
+NBGRADER_SOURCE = (
+    BUILD / "nbgrader" / "source"
+)  # notebooks with solutions and hidden tests; nbgrader's source_directory
 SAMPLE_CLASS = BUILD / "sample"
 BOOK_HTML = BUILD / "book" / "html"
 VENDORED = ROOT / "book" / "_vendor"  # browser files, with version and licence

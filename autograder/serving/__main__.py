@@ -3,6 +3,7 @@
 import argparse
 import os
 import secrets
+import socket
 import sys
 from pathlib import Path
 
@@ -17,11 +18,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     root = paths.ROOT
-    folders = paths.served(root)
+    folders = paths.served()
     if not (folders.book / "index.html").exists():
         print(f"No book in {os.path.relpath(folders.book)}. Build it first: make book", file=sys.stderr)
         return 1
-    folders.work.mkdir(exist_ok=True)
+    folders.work.mkdir(parents=True, exist_ok=True)
     _own_jupyter_folders(root)
     os.chdir(root)  # nbgrader_config.py is found here
     os.environ.setdefault("UNMAGIC_CLASS", str(folders.classroom))
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     from jupyterlab.labapp import LabApp  # after the folders are set: Jupyter reads them at import
 
     token = options.token or secrets.token_hex(24)
-    server = LabApp.initialize_server(argv=[], **_settings(root, options.port, token))
+    server = LabApp.initialize_server(argv=[], config=_settings(folders, options.port or _free_port(), token))
     from autograder.serving.formgrader import use_own_mathjax
 
     use_own_mathjax(server.web_app)
@@ -49,7 +50,13 @@ def _own_jupyter_folders(root: Path) -> None:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 
-def _settings(root: Path, port: int, token: str) -> dict:
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _settings(folders: paths.Served, port: int, token: str):
     from traitlets.config import Config
 
     config = Config()
@@ -57,8 +64,8 @@ def _settings(root: Path, port: int, token: str) -> dict:
     config.ServerApp.ip = "127.0.0.1"
     config.ServerApp.port = port
     config.ServerApp.port_retries = 50
-    config.ServerApp.root_dir = str(root)
-    config.FileContentsManager.preferred_dir = str(root / "work")
+    config.ServerApp.root_dir = str(paths.ROOT)
+    config.FileContentsManager.preferred_dir = str(folders.work)
     config.ServerApp.open_browser = False
     config.ServerApp.answer_yes = True  # Ctrl-C stops it all, at once
     config.ServerApp.log_level = config.LabApp.log_level = "WARN"
@@ -69,13 +76,13 @@ def _settings(root: Path, port: int, token: str) -> dict:
     config.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
     config.LabApp.extension_manager = "readonly"
     config.ContentsManager.allow_hidden = False
-    return {"config": config}
+    return config
 
 
-def _announce(address: str, token: str, folders) -> None:
+def _announce(address: str, token: str, folders: paths.Served) -> None:
     rows = [
         ("The course", "/book/index.html"),
-        ("Labs, in JupyterLab", "/lab/tree/work"),
+        ("Labs, in JupyterLab", f"/lab/tree/{os.path.relpath(folders.work, paths.ROOT)}"),
         ("Formgrader", "/formgrader"),
     ]
     rows += [

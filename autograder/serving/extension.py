@@ -140,7 +140,7 @@ def page(title: str, body: str) -> str:
 def add_routes(web_app, root: str) -> None:
     """Put the course's routes on a Jupyter server whose files start at `root` (the repository)."""
     base = web_app.settings["base_url"]
-    folders = paths.served(Path(root))
+    folders = paths.served()
     web_app.add_handlers(
         ".*$",
         [
