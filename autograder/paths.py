@@ -8,9 +8,8 @@ ROOT = Path(__file__).resolve().parent.parent  # the checkout (the package is in
 SOLUTIONS = ROOT / "solutions"
 LABS = ROOT / "labs"
 BUILD = ROOT / "_build"
-NBGRADER_SOURCE = (
-    BUILD / "nbgrader" / "source"
-)  # notebooks with solutions and hidden tests; nbgrader's source_directory
+# nbgrader's source_directory: notebooks with solutions and hidden tests, never for students
+NBGRADER_SOURCE = BUILD / "nbgrader" / "source"
 SAMPLE_CLASS = BUILD / "sample"
 BOOK_HTML = BUILD / "book" / "html"
 VENDORED = ROOT / "book" / "_vendor"  # browser files, with version and licence
@@ -27,12 +26,12 @@ class Served:
     mathjax: Path
 
 
-def served(root: Path = ROOT) -> Served:
-    """Folders under `root`; the class is the sample class unless the environment's UNMAGIC_CLASS names another."""
+def served() -> Served:
+    """The environment's UNMAGIC_CLASS names another class than the sample one, UNMAGIC_WORK another `work/`."""
     return Served(
-        book=root / BOOK_HTML.relative_to(ROOT),
-        labs=root / "labs",
-        work=root / "work",
-        classroom=Path(os.environ.get("UNMAGIC_CLASS") or root / SAMPLE_CLASS.relative_to(ROOT)),
-        mathjax=root / VENDORED.relative_to(ROOT) / "mathjax",
+        book=BOOK_HTML,
+        labs=LABS,
+        work=ROOT / os.environ.get("UNMAGIC_WORK", "work"),
+        classroom=ROOT / os.environ.get("UNMAGIC_CLASS", SAMPLE_CLASS),
+        mathjax=VENDORED / "mathjax",
     )
