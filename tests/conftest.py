@@ -1,0 +1,96 @@
+"""What tests of pages share: Debian's Chromium, kept from every other host, and axe-core."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+_LOOPBACK = {"127.0.0.1", "localhost", "[::1]", "::1"}
+_WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator:
+    """A headless Chromium (playwright Browser), with a user data folder of its own."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Watched:
+    """A page and everything that went wrong on it."""
+
+    page: object
+    blocked: list[str] = field(default_factory=list)  # requests to another host: stopped, and a fault
+    failed: list[str] = field(default_factory=list)  # requests of ours that failed, or answered 400 and above
+    errors: list[str] = field(default_factory=list)  # console errors and uncaught exceptions
+
+    @property
+    def faults(self) -> list[str]:
+        return self.blocked + self.failed + self.errors
+
+    def axe(self, context=None) -> list[str]:
+        """WCAG 2.1 A and AA violations that axe-core finds, one line each: rule, what it says, where."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(self.page, context=context, options={**_WCAG, "resultTypes": ["violations"]}).response
+        return [
+            f"{violation['id']}: {violation['help']} at {node['target']}: {node.get('failureSummary', '')}"
+            for violation in found["violations"]
+            for node in violation["nodes"]
+        ]
+
+
+@pytest.fixture
+def watch(chromium) -> Iterator:
+    """`watch(width=…, color_scheme=…, …)` opens a new page (playwright's context options) and notes its faults."""
+    contexts = []
+
+    def open_page(width: int = 1280, height: int = 900, **options) -> Watched:
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        watched = Watched(context.new_page())
+
+        def guard(route):
+            if urlsplit(route.request.url).hostname in _LOOPBACK or route.request.url.startswith(("data:", "blob:")):
+                route.continue_()
+            else:
+                watched.blocked.append(f"asked another host: {route.request.url}")
+                route.abort()
+
+        context.route("**/*", guard)
+        page = watched.page
+        page.on(
+            "requestfailed",
+            # leaving a page ends what it was still loading: no fault
+            lambda request: (
+                request.failure == "net::ERR_ABORTED" or watched.failed.append(f"{request.failure}: {request.url}")
+            ),
+        )
+        page.on(
+            "response",
+            lambda response: response.status >= 400 and watched.failed.append(f"{response.status}: {response.url}"),
+        )
+        page.on("console", lambda said: said.type == "error" and watched.errors.append(f"console: {said.text}"))
+        page.on("pageerror", lambda error: watched.errors.append(f"uncaught: {error}"))
+        return watched
+
+    yield open_page
+    for context in contexts:
+        context.close()
