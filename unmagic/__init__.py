@@ -1,7 +1,7 @@
 """Unmagic: what the pages and labs of the course import.
 
-`import unmagic` needs torch, torchvision, numpy, matplotlib and scikit-learn only. It makes `import torchvision` work beside a
-torch without CUDA, so import it first.
+`import unmagic` needs torch, torchvision, numpy, matplotlib and scikit-learn only. It makes `import torchvision` work
+beside a torch without CUDA, so import it first.
 """
 
 from unmagic import _torchvision

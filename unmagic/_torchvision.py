@@ -1,10 +1,10 @@
 """Makes `import torchvision` work beside a torch that its compiled operators were not built for.
 
-The torchvision wheel on the package index is built for the CUDA torch. Beside a CPU torch its shared library does not load, and
-`import torchvision` then stops at "operator torchvision::nms does not exist", because its Python part attaches gradients and
-shapes to operators that nobody defined. The course needs its models, transforms and data sets, none of which needs those
-operators, so where they are absent we define their schemas: names without an implementation. Calling `torchvision.ops.nms` then
-still fails with a clear error.
+The torchvision wheel on the package index is built for the CUDA torch. Beside a CPU torch its shared library does not
+load, and `import torchvision` then stops at "operator torchvision::nms does not exist", because its Python part
+attaches gradients and shapes to operators that nobody defined. The course needs its models, transforms and data sets,
+none of which needs those operators, so where they are absent we define their schemas: names without an implementation.
+Calling `torchvision.ops.nms` then still fails with a clear error.
 """
 
 import importlib.util
@@ -44,7 +44,7 @@ def ensure_importable() -> list[str]:
 
 
 def _load_compiled(package: pathlib.Path) -> None:
-    """Load torchvision's operators, as `import torchvision` will do again at no cost; one that does not load is left alone."""
+    """Load torchvision's own operators, if they load; `import torchvision` does it again at no cost."""
     for library in [path for path in sorted(package.glob("_C*")) if path.suffix in {".so", ".pyd", ".dylib"}]:
         try:
             torch.ops.load_library(str(library))

@@ -28,7 +28,8 @@ def seed_everything(seed: int = 0) -> torch.Generator:
 def derive_seed(*parts: str | int) -> int:
     """A seed from 0 to 2**63 - 1 out of words and numbers: the first bytes of SHA-256 over all of them.
 
-    Different parts give unrelated seeds, the same parts the same seed on every machine; without the parts it cannot be foreseen.
+    Different parts give unrelated seeds, the same parts the same seed on every machine; without the parts it cannot be
+    foreseen.
 
     >>> derive_seed("practice", "loss") == derive_seed("practice", "loss")
     True

@@ -1,14 +1,13 @@
 """What a lab's tests are written with: assertions that say what is wrong, and numbers nobody can foresee.
 
-    def loss(w, x, y): ...                                   # the student's
+    checks.assert_close(loss(w, x, y), torch.tensor(0.25), name="loss", hint="take the mean over the points")
 
-    checks.assert_close(loss(w, x, y), torch.tensor(0.25), name="loss", hint="take the mean over the points, not the sum")
+Every assertion raises `CheckError` with a kind, the name of what was checked, what was found, what was wanted, and the
+hint last.
 
-Every assertion raises `CheckError` with a kind, the name of what was checked, what was found, what was wanted, and the hint last.
-
-Only plain values are judged: `torch.Tensor` (and `torch.nn.Parameter`), NumPy arrays, numbers, strings, None and containers of
-these, by their exact type. An object that calls itself equal to everything, or a subclass of Tensor that answers for itself, is
-an error of kind "type" before anything of its own is called.
+Only plain values are judged: `torch.Tensor` (and `torch.nn.Parameter`), NumPy arrays, numbers, strings, None and
+containers of these, by their exact type. An object that calls itself equal to everything, or a subclass of Tensor that
+answers for itself, is an error of kind "type" before anything of its own is called.
 """
 
 from unmagic.checks.assertions import (
@@ -23,7 +22,7 @@ from unmagic.checks.assertions import (
 from unmagic.checks.compare import assert_close, assert_equal, assert_unchanged
 from unmagic.checks.errors import CheckError
 from unmagic.checks.sources import PRACTICE_SEED, fresh, reference
-from unmagic.checks.streams import quiet
+from unmagic.checks.streams import divert_warnings_in_notebooks, quiet
 
 __all__ = [
     "PRACTICE_SEED",
@@ -42,3 +41,5 @@ __all__ = [
     "quiet",
     "reference",
 ]
+
+divert_warnings_in_notebooks()

@@ -50,7 +50,10 @@ def assert_dtype(actual: typing.Any, dtype: torch.dtype, *, name: str = "result"
 
 
 def assert_device(actual: typing.Any, device: torch.device | str, *, name: str = "result", hint: str = "") -> None:
-    """The tensor lies on that device; "cuda" without a number means any of them. Raises CheckError of kind "type" or "device"."""
+    """The tensor lies on that device; "cuda" without a number means any of them.
+
+    Raises CheckError of kind "type" or "device".
+    """
     __tracebackhide__ = True
     wanted = torch.device(device)
     if not plain.is_tensor(actual):
@@ -136,10 +139,10 @@ def assert_raises(
     hint: str = "",
     **kwargs: typing.Any,
 ) -> None:
-    """`function(*args, **kwargs)` raises that exception, with a message in which `match` (a regular expression) is found.
+    """`function(*args, **kwargs)` raises that exception, and `match` (a regular expression) is found in its message.
 
-    An exercise that is not written yet raises NotImplementedError, which is a RuntimeError; it counts only when asked for.
-    Raises CheckError of kind "raises".
+    An exercise that is not written yet raises NotImplementedError, which is a RuntimeError; it counts only when asked
+    for. Raises CheckError of kind "raises".
     """
     __tracebackhide__ = True
     wanted = exception if isinstance(exception, tuple) else (exception,)

@@ -8,7 +8,7 @@ import typing
 
 import torch
 
-# (rtol, atol) by dtype. Wider than torch.testing's: a right answer that adds up in another order, or in float64, must pass.
+# (rtol, atol) by dtype. Wider than torch.testing's: a right answer that adds up in another order must pass.
 TOLERANCES = {
     torch.float64: (1e-7, 1e-9),
     torch.float32: (1e-4, 1e-6),
@@ -32,15 +32,16 @@ def assert_close(
 ) -> None:
     """`actual` is what was wanted, within |actual - expected| ≤ atol + rtol·|expected|.
 
-    Judged in this order, and the first that is wrong is what the error says: type, shape, dtype, device, not-a-number, value.
-    Where NaN or an infinity is expected, the same must be found.
+    Judged in this order, and the first that is wrong is what the error says: type, shape, dtype, device, not-a-number,
+    value. Where NaN or an infinity is expected, the same must be found.
 
     Args:
         actual: the student's: a tensor, an array, a number, or a list, tuple or dict of those.
-        expected: the same. Containers are compared entry by entry (a list may stand for a tuple). dtype and device are judged only
-            between tensors; a number and a tensor of shape () compare as numbers.
-        rtol, atol: tolerances; None is what suits the coarser of the two dtypes: 1e-4 and 1e-6 for float32 and for Python numbers,
-            1e-7 and 1e-9 for float64, exact for integers and bools. For values that are all far below 1e-6, give atol=0.
+        expected: the same. Containers are compared entry by entry (a list may stand for a tuple). dtype and device are
+            judged only between tensors; a number and a tensor of shape () compare as numbers.
+        rtol, atol: tolerances; None is what suits the coarser of the two dtypes: 1e-4 and 1e-6 for float32 and for
+            Python numbers, 1e-7 and 1e-9 for float64, exact for integers and bools. For values that are all far below
+            1e-6, give atol=0.
 
     Raises:
         CheckError: kind "type", "length", "keys", "shape", "dtype", "device", "nan" or "value".
@@ -53,7 +54,8 @@ def assert_close(
 def assert_equal(actual: typing.Any, expected: typing.Any, *, name: str = "result", hint: str = "") -> None:
     """`actual` equals `expected` exactly: numbers, strings, None, tensors, and containers of these.
 
-    Tensors must agree in shape, dtype, device and every entry (NaN equals NaN). Raises CheckError, kinds as for `assert_close`.
+    Tensors must agree in shape, dtype, device and every entry (NaN equals NaN). Raises CheckError, kinds as for
+    `assert_close`.
     """
     __tracebackhide__ = True
     compare = _Comparison(0.0, 0.0, hint, strict=True)
@@ -112,7 +114,7 @@ class _Comparison:
         if not issubclass(type(actual), dict):
             raise plain.wrong_type(actual, f"a dict with {len(expected)} entries", name, self.hint)
         found = list(dict.items(actual))
-        keys = [key for key, _ in found if type(key) in (*plain.NUMBERS, str, bytes, tuple, type(None))]
+        keys = [key for key, _ in found if plain.is_plain(key)]
         if len(keys) != len(found) or set(keys) != set(expected):
             missing = [key for key in expected if key not in keys]
             extra = [plain.describe(key) for key, _ in found if key not in expected] if len(keys) == len(found) else []
@@ -124,9 +126,11 @@ class _Comparison:
 
     def _other(self, actual: typing.Any, expected: typing.Any, name: str) -> None:
         __tracebackhide__ = True
-        if type(actual) is not type(expected):
+        if type(actual) is not type(expected) or (
+            isinstance(expected, (set, frozenset)) and not plain.is_plain(actual)
+        ):
             raise plain.wrong_type(actual, plain.describe(expected).split(" (")[0], name, self.hint)
-        if actual is not expected and not expected == actual:
+        if actual is not expected and expected != actual:
             self._fail("value", f"wrong value.\n Found {actual!r:.200}, wanted {expected!r:.200}.", name)
 
     def _numeric(self, actual: typing.Any, expected: typing.Any, name: str) -> None:
@@ -167,12 +171,12 @@ class _Comparison:
             return
         wide = torch.complex128 if found.is_complex() or wanted.is_complex() else torch.float64
         a, e = found.to(wide), wanted.to(wide)
-        same = (found == wanted) | (a == e) | (torch.isnan(a) & torch.isnan(e))
-        if not (found.is_floating_point() or found.is_complex() or wanted.is_floating_point() or wanted.is_complex()):
-            same = found == wanted  # integers beyond 2**53 are not all float64s
         off = (a - e).abs().nan_to_num(nan=torch.inf)
         allowed = atol + rtol * e.abs()
-        wrong = ~same & ~((off <= allowed) & torch.isfinite(e))
+        same = (found == wanted) | (torch.isnan(a) & torch.isnan(e))  # not in float64: it has no integers above 2**53
+        if rtol or atol:
+            same |= (off <= allowed) & torch.isfinite(e)
+        wrong = ~same
         if not wrong.any():
             return
         excess = torch.where(wrong, off / allowed.clamp_min(1e-300), -1.0)
@@ -189,7 +193,7 @@ def _tolerance(value: typing.Any) -> tuple[float, float]:
     dtype = plain.values(value).dtype
     if not (dtype.is_floating_point or dtype.is_complex):
         return EXACT
-    return NUMBERS if plain.is_number(value) else TOLERANCES[dtype]
+    return NUMBERS if plain.is_number(value) else TOLERANCES.get(dtype, TOLERANCES[torch.bfloat16])
 
 
 def _show(entry: torch.Tensor) -> str:

@@ -11,8 +11,8 @@ class CheckError(AssertionError):
     """A check failed.
 
     Attributes:
-        kind: what sort of thing is wrong: "type", "shape", "dtype", "device", "nan" (not-a-number or infinite), "value", "range",
-            "length" or "keys" (of a container), "changed" (an argument was altered), "raises".
+        kind: what sort of thing is wrong: "type", "shape", "dtype", "device", "nan" (not-a-number or infinite),
+            "value", "range", "length" or "keys" (of a container), "changed" (an argument was altered), "raises".
         name: what was checked, e.g. "loss" or "gradient[1]".
         hint: which idea to look at again; the last line of the message. May be empty.
     """

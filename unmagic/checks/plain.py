@@ -1,4 +1,4 @@
-"""What counts as a plain value, and how it is called in a message. Nothing here calls code that belongs to the value."""
+"""What counts as a plain value, and what a message calls it. Nothing here calls code that belongs to the value."""
 
 from unmagic.checks.errors import CheckError
 
@@ -25,6 +25,13 @@ def is_array(value: typing.Any) -> bool:
 
 def is_number(value: typing.Any) -> bool:
     return type(value) in NUMBERS or (type(value) in NUMPY_SCALARS and np.dtype(type(value)).kind in "biufc")
+
+
+def is_plain(value: typing.Any) -> bool:
+    """A value whose == and hash are Python's own, all the way down: it can be a key, or an entry of a set."""
+    if type(value) in (tuple, frozenset, set):
+        return all(is_plain(entry) for entry in value)
+    return value is None or type(value) in (*NUMBERS, str, bytes, torch.dtype, torch.device)
 
 
 def is_sequence(value: typing.Any) -> bool:

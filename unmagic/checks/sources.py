@@ -15,10 +15,10 @@ PRACTICE_SEED = "practice"  # public: what a student's own run of the tests uses
 
 
 def fresh(exercise: str) -> torch.Generator:
-    """A CPU generator for an exercise's test numbers; the same at each call, another for every exercise and every class.
+    """A CPU generator for an exercise's test numbers: the same at each call, another for each exercise and class.
 
-    Its seed is SHA-256 of the class's secret and the exercise. The secret is the environment variable UNMAGIC_SEED, any string, set when a
-    class is graded; a student, who has none, gets the public practice seed.
+    Its seed is SHA-256 of the class's secret and the exercise. The secret is the environment variable UNMAGIC_SEED, any
+    string, set when a class is graded; a student, who has none, gets the public practice seed.
 
     >>> torch.rand(3, generator=fresh("loss")).equal(torch.rand(3, generator=fresh("loss")))
     True
@@ -34,8 +34,8 @@ def reference(source: str, names: dict[str, typing.Any]) -> types.SimpleNamespac
 
     Args:
         source: the solution cells that a hidden block needs; release writes them in.
-        names: the notebook's `globals()`. It stays as it is: the student's names are not replaced, and the solution's functions see
-            each other, not the student's.
+        names: the notebook's `globals()`. It stays as it is: the student's names are not replaced, and the solution's
+            functions see each other, not the student's.
 
     Returns:
         a namespace of what `source` assigns, defines or imports at its top level: `reference.loss(w, x, y)`.
