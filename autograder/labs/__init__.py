@@ -7,11 +7,16 @@ what was found, what was wanted and what to do. DESIGN.md describes the format (
 from pathlib import Path
 
 from autograder import paths
+from autograder.errors import AutograderError
 from autograder.labs.checking import Checker
 from autograder.labs.model import Cell, Lab, LabError, Variant
 from autograder.labs.reading import read_cells, to_cell, to_variant
 
-__all__ = ["Cell", "Lab", "LabError", "Variant", "lab_names", "load_lab"]
+__all__ = ["Cell", "Lab", "LabError", "Variant", "UnknownLabError", "lab_names", "load_lab"]
+
+
+class UnknownLabError(AutograderError, FileNotFoundError):
+    """There is no such lab; the message lists those that exist."""
 
 
 def lab_names(folder: Path | None = None) -> tuple[str, ...]:
@@ -22,7 +27,7 @@ def lab_names(folder: Path | None = None) -> tuple[str, ...]:
 def load_lab(name_or_path: str | Path) -> Lab:
     """Reads and checks a lab: a name in `solutions/`, its folder, or its `lab.py`.
 
-    FileNotFoundError names the labs that exist; LabError says what is wrong in a lab's source.
+    UnknownLabError names the labs that exist; LabError says what is wrong in a lab's source.
     """
     path = paths.SOLUTIONS / name_or_path
     if not (path / "lab.py").is_file():
@@ -30,7 +35,7 @@ def load_lab(name_or_path: str | Path) -> Lab:
     folder = path.parent if path.name == "lab.py" else path
     if not (folder / "lab.py").is_file():
         known = ", ".join(lab_names()) or "none yet"
-        raise FileNotFoundError(
+        raise UnknownLabError(
             f"found no lab {str(name_or_path)!r}; wanted a name or a folder with a lab.py.\n"
             f"  Next: take one of: {known}."
         )

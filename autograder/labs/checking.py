@@ -32,8 +32,8 @@ class Checker:
             raise LabError(self.file, 1, "a lab without exercises", "at least one", 'add a cell # %% solution="name"')
         self.check_unique()
         for cell in self.lab.cells:
+            self.check_blocks(cell)
             if cell.kind not in ("prose", "manual"):
-                self.check_blocks(cell)
                 self.check_syntax(self.file, cell.first_line, cell.source, cell.visible)
         self.check_exercises()
         self.check_names()
@@ -50,17 +50,18 @@ class Checker:
             seen[key] = cell
 
     def check_blocks(self, cell: Cell) -> None:
-        for kind, begin, end in (("solution", BEGIN_SOLUTION, END_SOLUTION), ("tests", BEGIN_HIDDEN, END_HIDDEN)):
+        answers = ("solution", "manual")  # only code must say which part is the student's
+        for kinds, begin, end in ((answers, BEGIN_SOLUTION, END_SOLUTION), (("tests",), BEGIN_HIDDEN, END_HIDDEN)):
             try:
                 blocks = marked_blocks(cell.source, begin, end)
             except ValueError as error:
                 line, found = error.args
                 wanted = f"`{begin}` and `{end}` in pairs, each alone in its line"
                 self.fail(cell, found, wanted, "add or remove a marker", line)
-            if blocks and cell.kind != kind:
+            if blocks and cell.kind not in kinds:
                 found = f"`{begin}` in a {cell.kind} cell"
-                self.fail(cell, found, f"it in a {kind} cell only", "move it", blocks[0][0])
-            if cell.kind == kind == "solution" and not blocks:
+                self.fail(cell, found, f"it in a {kinds[0]} cell only", "move it", blocks[0][0])
+            if cell.kind == "solution" and kinds is answers and not blocks:
                 wanted = f"`{begin}` and `{end}` around what the student writes"
                 self.fail(cell, f"the solution {cell.name!r} without them", wanted, "put the markers in")
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from autograder.errors import AutograderError
 from autograder.labs.names import attributes_of, names_of
 
 BEGIN_SOLUTION, END_SOLUTION = "### BEGIN SOLUTION", "### END SOLUTION"
 BEGIN_HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 
 
-class LabError(Exception):
+class LabError(AutograderError):
     """A lab's source cannot be used. `file`, `line` (from 1), `found`, `wanted` and `advice` are kept for programs."""
 
     def __init__(self, file: Path, line: int, found: str, wanted: str, advice: str):
@@ -130,6 +132,20 @@ class Lab:
     def data_files(self) -> tuple[Path, ...]:
         """Files of `solutions/<lab>/data/`, which travel with the notebook as `data/`."""
         return tuple(sorted(path for path in (self.folder / "data").rglob("*") if path.is_file()))
+
+    @cached_property
+    def cell_ids(self) -> tuple[str, ...]:
+        """The notebook's id of each cell: from the lab and the cell's name, or its text where it has none."""
+        ids: list[str] = []
+        for cell in self.cells:
+            name = cell.grade_id or (cell.name and f"explore_{cell.name}")
+            name = name or f"{cell.kind}_{hashlib.sha256(cell.source.encode()).hexdigest()[:8]}"
+            stem = f"{self.name}-{name}"
+            if len(stem) > 60:  # nbformat allows 64
+                stem = f"{stem[:51]}-{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
+            same = sum(known == stem or known.startswith(f"{stem}-") for known in ids)
+            ids.append(f"{stem}-{same + 1}" if same else stem)
+        return tuple(ids)
 
     def cell(self, grade_id: str) -> Cell:
         """The cell with that nbgrader id. KeyError names the ids that exist."""
