@@ -12,7 +12,7 @@ from autograder.labs.checking import Checker
 from autograder.labs.model import Cell, Lab, LabError, Variant
 from autograder.labs.reading import read_cells, to_cell, to_variant
 
-__all__ = ["Cell", "Lab", "LabError", "Variant", "UnknownLabError", "lab_names", "load_lab"]
+__all__ = ["Cell", "Lab", "LabError", "UnknownLabError", "Variant", "lab_names", "load_lab"]
 
 
 class UnknownLabError(AutograderError, FileNotFoundError):

@@ -120,7 +120,7 @@ class Checker:
                 sources = "set-up cells" if cell.kind == "setup" else "set-up or solution cells"
                 found = f"{', '.join(unknown)}, which no {sources.replace('cells', 'cell')} defines"
                 wanted = f"names of {sources}: the others are not run when grading"
-                self.fail(cell, found, wanted, "define or import it")
+                self.fail(cell, found, wanted, "define or import it", attributes_of(cell.source, unknown[0])[0][1])
 
     def check_reference(self, cell: Cell, student: frozenset[str]) -> None:
         if "reference" in names_of(cell.source).defined:
