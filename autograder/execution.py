@@ -1,0 +1,150 @@
+"""Runs a fitted notebook in a kernel, from top to bottom, and survives what the student's code does to it.
+
+This version has no isolation: the cells run as the person who grades. `autograder.kernel` limits time and output.
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autograder.fitting import FittedCell
+from autograder.kernel import CellRun, Kernel
+
+SETUP_SECONDS = 180.0  # a lab's own set-up cell: nobody's fault if the machine is slow
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a hand-in may use. A limit that is hit is said in the feedback and costs the exercises it touched.
+
+    Attributes:
+        cell_seconds: wall time of one cell of the student's, or of tests.
+        handin_seconds: wall time of the whole hand-in; what has not run by then is not judged.
+        output_bytes: output of one cell; one that prints more is stopped.
+        restarts: new kernels after one died or did not stop; the earlier cells are run again, without the offender.
+    """
+
+    cell_seconds: float = 60.0
+    handin_seconds: float = 900.0
+    output_bytes: int = 1_000_000
+    restarts: int = 2
+
+    def text(self) -> str:
+        """The limits as they enter a result's key."""
+        return f"{self.cell_seconds:g} {self.handin_seconds:g} {self.output_bytes} {self.restarts}"
+
+
+@dataclass
+class Execution:
+    """What running a notebook gave.
+
+    Attributes:
+        runs: by index in the cells that were given; a cell without one was not run.
+        stopped: "" or why the rest was not run: "time" (of the hand-in) or "died" (too often).
+        limits_hit: each with `limit`, `cell` and `text`.
+    """
+
+    runs: dict[int, CellRun] = field(default_factory=dict)
+    stopped: str = ""
+    limits_hit: list[dict] = field(default_factory=list)
+
+
+def execute(
+    cells: list[FittedCell],
+    *,
+    scratch: Path,
+    environment: dict[str, str],
+    data_files: list[tuple[Path, str]] = (),
+    limits: Limits = Limits(),
+) -> Execution:
+    """Runs the cells that are marked to run.
+
+    A cell that does not end within its time is interrupted. If that does not help, or the kernel died, a new kernel
+    replays the earlier cells (set-up and the student's, not the tests) without the offender and goes on.
+
+    Raises:
+        KernelStartError: this machine starts no kernel.
+    """
+    return _Session(cells, scratch, environment, data_files, limits).run()
+
+
+class _Session:
+    def __init__(self, cells, scratch, environment, data_files, limits: Limits):
+        self.cells, self.limits = cells, limits
+        self.new_kernel = lambda: Kernel(scratch, environment, data_files)
+        self.result = Execution()
+        self.ended: list[int] = []  # cells that came to their end and hold the notebook's state
+        self.restarts = limits.restarts
+
+    def run(self) -> Execution:
+        self.kernel = self.new_kernel()
+        self.deadline = time.monotonic() + self.limits.handin_seconds  # the kernel's start is not the student's time
+        try:
+            for index, cell in enumerate(self.cells):
+                if not cell.run:
+                    continue
+                if time.monotonic() >= self.deadline:
+                    self._stop("time", cell)
+                if self.result.stopped:
+                    break
+                run = self._run(index)
+                self.result.runs[index] = run
+                if run.ended and cell.kind != "tests":
+                    self.ended.append(index)
+                if not run.alive:
+                    self._restart(cell)
+        finally:
+            self.kernel.close()
+        return self.result
+
+    def _run(self, index: int) -> CellRun:
+        cell = self.cells[index]
+        seconds = min(self.limits.cell_seconds, max(0.1, self.deadline - time.monotonic()))
+        if cell.kind == "setup":
+            seconds = max(seconds, SETUP_SECONDS)
+        run = self.kernel.run(
+            cell.source,
+            seconds=seconds,
+            output_bytes=self.limits.output_bytes,
+            keep_history=cell.kind != "tests",  # In[] and Out[] hold no test
+        )
+        if run.limit:
+            self.result.limits_hit.append(
+                {"limit": run.limit, "cell": cell.name, "text": limit_text(run, seconds, self.limits.output_bytes)}
+            )
+        return run
+
+    def _restart(self, offender: FittedCell) -> None:
+        """A new kernel with the notebook's state, or none any more."""
+        while self.restarts > 0:
+            self.restarts -= 1
+            self.kernel.close()
+            self.kernel = self.new_kernel()
+            for index in list(self.ended):
+                run = self._run(index)
+                if not run.ended:
+                    self.ended.remove(index)
+                if not run.alive:
+                    break
+            else:
+                return
+        self._stop("died", offender)
+
+    def _stop(self, why: str, cell: FittedCell) -> None:
+        self.result.stopped = why
+        text = (
+            f"Stopped: the whole notebook took more than {self.limits.handin_seconds:g} s."
+            if why == "time"
+            else f"Stopped: the kernel was lost {self.limits.restarts + 1} times."
+        )
+        self.result.limits_hit.append({"limit": f"handin_{why}", "cell": cell.name, "text": text})
+
+
+def limit_text(run: CellRun, seconds: float, output_bytes: int) -> str:
+    """The sentence a student reads about a limit that was hit."""
+    if run.limit == "time":
+        return f"Stopped: took more than {seconds:g} s."
+    if run.limit == "output":
+        what = "Stopped: printed" if not run.ended else "Printed"
+        return f"{what} more than {output_bytes:,} bytes; the rest was dropped."
+    return "Stopped: the kernel died while this cell ran (the code ended its own process, or ran out of memory)."

@@ -1,0 +1,89 @@
+"""Marks many hand-ins in worker processes; a worker that dies takes no other hand-in with it.
+
+The interface is `concurrent.futures`: another executor, on a cluster, can stand where the processes are.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from autograder.marking import Marked, Task, mark, unmarked
+
+
+def mark_all(
+    tasks: list[Task], workers: int, executor: Callable[[int], Executor] | None = None
+) -> Iterator[tuple[Task, Marked]]:
+    """Marks every task, `workers` at a time, and gives each as it is done, in no order.
+
+    When a worker process dies, the hand-ins that were being marked are each tried once more, alone; one that takes its
+    worker with it again is "ungradable".
+
+    Args:
+        executor: makes an executor of a given number of workers; processes of this machine if not given.
+    """
+    executor = executor or processes
+    waiting, alone = list(reversed(tasks)), []
+    while waiting:
+        with _stopping(executor(min(workers, len(waiting)))) as pool:
+            running: dict[Future, Task] = {}
+            broken = False
+            while (waiting and not broken) or running:
+                while waiting and not broken and len(running) < workers:
+                    task = waiting.pop()
+                    try:
+                        running[pool.submit(mark, task)] = task
+                    except BrokenProcessPool:
+                        waiting.append(task)
+                        broken = True
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    task = running.pop(future)
+                    try:
+                        yield task, future.result()
+                    except BrokenProcessPool:
+                        broken = True
+                        alone.append(task)
+    for task in alone:
+        with _stopping(executor(1)) as pool:
+            try:
+                yield task, pool.submit(mark, task).result()
+            except BrokenProcessPool:
+                text = "The process that graded it ended twice, the second time with nothing else to do (memory?)."
+                yield task, unmarked(task, "worker_died", text)
+
+
+def processes(workers: int) -> Executor:
+    """Fresh processes of this machine, which end when this one does, however it ends."""
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_settle)
+
+
+def _settle() -> None:
+    """In a worker: Ctrl-C is the main process's to answer, and its death is ours."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)  # its kernels notice, and end as well
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _stopping(pool: Executor) -> Iterator[Executor]:
+    """The pool, whose processes are stopped at once if we are."""
+    before = set(multiprocessing.active_children())
+    try:
+        yield pool
+    except BaseException:  # also GeneratorExit: whoever asked has stopped asking
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - before:
+            process.kill()
+        raise
+    pool.shutdown()
