@@ -451,7 +451,7 @@ checks.assert_close(
     path[0],
     torch.zeros(2, device=here),
     name="path[0]",
-    hint="Row 0 is the start, w0, as it was before the first step.",
+    hint="Row 0 is the start, as it was before the first step: `w -= …` changes w0 itself.",
 )
 checks.assert_close(
     path[1],
@@ -671,8 +671,8 @@ checks.assert_close(
 # $$\mathrm{E}[x x^\top] = \mathrm{Cov}(x) + \mu \mu^\top.$$
 #
 # In words: the mean $\mu$ of the data adds a steep direction of its own. So **centring** alone helps, and **scaling**
-# each feature to variance 1 helps again. The next cell draws people: height in cm, weight in kg, and their shoe size
-# as the target. In these units the bowl is a canyon.
+# each feature to variance 1 helps again. The next cell draws people: height in cm, weight in kg, age in years, and
+# their shoe size as the target. In these units the bowl is a canyon.
 #
 # For every feature (column), with mean $\mu$ and standard deviation $\sigma$ **of the training set**:
 #
@@ -689,12 +689,13 @@ checks.assert_close(
 
 
 def people(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Drawn adults: (n, 2) height in cm and weight in kg, and (n,) shoe size (EU)."""
-    z = torch.randn(n, 3, generator=generator)
+    """Drawn adults: (n, 3) height in cm, weight in kg, age in years; and (n,) shoe size (EU)."""
+    z = torch.randn(n, 4, generator=generator)
     height = 172 + 10 * z[:, 0]
-    weight = 72 + 10 * z[:, 0] + 8 * z[:, 1]  # tall people weigh more
-    shoe = 42 + 0.25 * (height - 172) + 0.05 * (weight - 72) + z[:, 2]
-    return torch.stack([height, weight], dim=1).to(here), shoe.to(here)
+    age = 45 + 12 * z[:, 1]
+    weight = 72 + 9 * z[:, 0] + 4 * z[:, 1] + 7 * z[:, 2]  # tall people weigh more, and so do older ones
+    shoe = 42 + 0.25 * (height - 172) + 0.05 * (weight - 72) + z[:, 3]
+    return torch.stack([height, weight, age], dim=1).to(here), shoe.to(here)
 
 
 bodies, shoes = people(200, torch.Generator().manual_seed(2))
@@ -720,7 +721,10 @@ three = torch.tensor([[1.0, 10.0, 0.0], [3.0, 10.0, 0.0], [5.0, 40.0, 0.0]], dev
 kept = three.clone()
 answer = standardise(three, three)
 checks.assert_unchanged(
-    kept, three, name="train", hint="`train -= …` changes the argument; `train = train - …` does not."
+    kept,
+    three,
+    name="train",
+    hint="`train -= …` changes the argument, and its mean is gone: you still need the statistics of the training set.",
 )
 checks.assert_true(
     isinstance(answer, list | tuple) and len(answer) == 2,
@@ -814,21 +818,23 @@ checks.assert_true(
     "whiten: wanted two tensors.",
     hint="Return the training set and the other set, both whitened.",
 )
-checks.assert_shape(answer[0], (150, 2), name="train", hint="Whitening changes numbers, not shapes.")
-checks.assert_shape(answer[1], (50, 2), name="other", hint="The second result is the other set.")
+checks.assert_shape(answer[0], (150, 3), name="train", hint="Whitening changes numbers, not shapes.")
+checks.assert_shape(answer[1], (50, 3), name="other", hint="The second result is the other set.")
 checks.assert_dtype(answer[0], torch.float32, name="train", hint="Compute in float64 if you like, but return float32.")
 checks.assert_finite(answer[0], name="train", hint="The eigenvalues of a covariance are positive: what are yours of?")
 checks.assert_close(
     answer[0].mean(dim=0),
-    torch.zeros(2, device=here),
+    torch.zeros(3, device=here),
     atol=1e-3,
     name="mean of the whitened features",
     hint="Centre the points before you multiply: z = M(x − μ).",
 )
 covariance = answer[0].T @ answer[0] / 150
+spread = covariance.diagonal().sqrt()
+together = (covariance / spread / spread[:, None] - torch.eye(3, device=here)).abs().max().item()
 checks.assert_true(
-    bool((covariance[0, 1].abs() < 1e-3 * (covariance[0, 0] * covariance[1, 1]).sqrt()).item()),
-    f"train: the whitened features have the covariance {covariance[0, 1].item():.3g}, wanted 0.",
+    together < 1e-3,
+    f"train: two of the whitened features have the correlation ±{together:.3g}, wanted 0.",
     hint="The features still go together. Rotate: multiply by the eigenvectors, which are the columns of V.",
 )
 checks.assert_true(
@@ -838,7 +844,7 @@ checks.assert_true(
 )
 checks.assert_close(
     covariance.diagonal(),
-    torch.ones(2, device=here),
+    torch.ones(3, device=here),
     rtol=1e-3,
     name="variances of the whitened features",
     hint="Divide each rotated coordinate by the square root of its eigenvalue: not by the eigenvalue itself.",
@@ -895,7 +901,7 @@ versions = {
 for label, features in versions.items():
     limit, condition = curvature(line_hessian(features.cpu().double()))  # float32 is too coarse for the first one
     everyone = [torch.arange(len(features))] * 100
-    path = sgd_path(line_gradient, torch.zeros(3, device=here), features, shoes, everyone, limit / 2)
+    path = sgd_path(line_gradient, torch.zeros(4, device=here), features, shoes, everyone, limit / 2)
     plt.semilogy([line_loss(w, features, shoes).item() for w in path], label=f"{label}, κ = {condition:,.0f}")
     print(f"{label:13s}  largest stable rate {limit:8.5f}   condition number {condition:12,.1f}")
 plt.xlabel("steps")
@@ -1187,7 +1193,8 @@ fresh_generator = checks.fresh("sharpness")
 fresh_x = two_clouds(40, fresh_generator)[0] * torch.tensor([6.0, 1.0], device=here)
 fresh_labels = torch.randint(2, (40,), generator=fresh_generator).to(here)
 fresh_w = 0.1 * torch.randn(6, generator=fresh_generator).to(here)
-eigenvalues = torch.linalg.eigvalsh(torch.func.hessian(softmax_loss)(fresh_w, fresh_x, fresh_labels).cpu().double())
+matrix = torch.autograd.functional.hessian(lambda w: softmax_loss(w, fresh_x, fresh_labels), fresh_w)  # (6, 6)
+eigenvalues = torch.linalg.eigvalsh(matrix.cpu().double())
 checks.assert_close(
     sharpness(softmax_loss, fresh_w, fresh_x, fresh_labels, 60, fresh_generator),
     eigenvalues[eigenvalues.abs().argmax()].item(),
@@ -1408,6 +1415,13 @@ checks.assert_true(
     "loss_curve: 24 epochs show two points in the same order.",
     hint="Draw a new random order for every epoch.",
 )
+again = loss_curve(line_loss, start, two_x, two_t, 1e-3, 1, 24, torch.Generator().manual_seed(1))
+checks.assert_close(
+    again[1],
+    losses,
+    name="losses of a second run with the same seed",
+    hint="All randomness comes from the generator that you are given: pass it on as generator=generator.",
+)
 print("loss_curve: passed")
 ### BEGIN HIDDEN TESTS
 fresh_generator = checks.fresh("loss_curve")
@@ -1439,13 +1453,13 @@ for seed in (1, 2, 3):
         name="loss after 2 epochs in batches of 16",
         hint="A step after every batch, with the gradient on that batch, at the weights that the last step left.",
     )
-    by_then = sgd_losses[len(sgd_losses) // 2]  # after one epoch
+    by_then, goal = sgd_losses[len(sgd_losses) // 2], batch_losses[-1]  # after one epoch, and after ten
     checks.assert_true(
-        bool((by_then < batch_losses[-1]).item()),
-        f"race: {by_then.item():.3f} after 1 epoch in batches of 16, {batch_losses[-1].item():.3f} after 10 of all points.",
+        bool((by_then < goal).item()),
+        f"race: {by_then.item():.3f} after 1 epoch in batches of 16, {goal.item():.3f} after 10 of batch descent.",
         hint="One epoch of stochastic descent goes further than ten of batch descent here. Which one steps wrongly?",
     )
-    reached = sgd_points[sgd_losses <= batch_losses[-1]][0].item()
+    reached = sgd_points[sgd_losses <= goal][0].item()
     print(
         f"Batch descent was shown {batch_points[-1].item()} points to get to a loss of {batch_losses[-1].item():.3f}, "
         f"stochastic descent {reached}."
