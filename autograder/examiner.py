@@ -47,8 +47,8 @@ class MissingName(NameError):
 class CellResult:
     """The verdict on one tests cell.
 
-    kind        "ok"; a CheckError's kind ("value", "shape", ...); "not_done": the stub is still there; "not_run": a cell
-                of the student's that it needs raised; "missing": a name it needs was not defined; "error": the
+    kind        "ok"; a CheckError's kind ("value", "shape", ...); "not_done": the stub is still there; "not_run": a
+                cell of the student's that it needs raised; "missing": a name it needs was not defined; "error": the
                 student's code raised, or the test could not use what it returned; "wire": the test uses what cannot
                 cross the bridge, which is the lab's fault
     message     what was found and wanted, without the hint
@@ -364,7 +364,7 @@ class _OneNamespace(_Run):
 
 
 class _Namespace(dict):
-    """Global names of a tests cell: the trusted set-up's, the cell's own, and for any other the student's, when used."""
+    """Global names of a tests cell: the trusted set-up's, the cell's own, and any other asked of the student's side."""
 
     def __init__(self, trusted: Mapping[str, Any], proxy: Callable[[str], Any]):
         super().__init__(trusted)

@@ -26,7 +26,7 @@ class Tape:
 
 
 def connect(tape: Tape, results: list[torch.Tensor], inputs: list[torch.Tensor]) -> list[torch.Tensor]:
-    """`results`, which came without history, as functions of `inputs` (which require grad) by way of the student's side.
+    """`results`, which came without history, as functions of `inputs`, which require grad, by way of the student.
 
     They can be differentiated once. Without inputs they still require grad, for the sake of the student's own leaves.
     """

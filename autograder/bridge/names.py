@@ -23,7 +23,7 @@ _BUILTINS = ("torch", "torch.nn.functional", "torch.linalg", "torch.special", "t
 
 
 class SharedNames:
-    """What both sides have. `setup` maps the names of set-up cells to this side's values of them, and may still grow."""
+    """What both sides have. `setup` maps the names of set-up cells to this side's values; it may still grow."""
 
     def __init__(self, setup: Mapping[str, Any] | None = None):
         self.setup = {} if setup is None else setup

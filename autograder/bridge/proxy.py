@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 
-from autograder.bridge.codec import LIMITS, Decoder, Encoder, Limits, WireError, describe
+from autograder.bridge.codec import LIMITS, Decoder, Encoder, Limits, WireError
 from autograder.bridge.gradient import Tape, connect
 from autograder.bridge.names import SharedNames
 from autograder.bridge.student import BINARY, COMPARISONS, UNARY
 from autograder.bridge.transport import Transport
+from autograder.bridge.wire import describe
 
 ITEMS = 100_000  # that one iterator of the student's may give: an endless one must not hang a test
 _KINDS = ("function", "class", "module", "iterator", "object")
@@ -51,11 +52,11 @@ def _error_type(name: str) -> type[StudentError]:
     Exceptions that end programs or loops of the trusted side are not taken over.
     """
     kind = getattr(builtins, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, Exception)) or issubclass(
-        kind, UnicodeError | BaseExceptionGroup
-    ):
+    if not (isinstance(kind, type) and issubclass(kind, Exception)) or kind is Exception:
         return StudentError
-    return StudentError if kind is Exception else type(name, (StudentError, kind), {})
+    if issubclass(kind, UnicodeError | BaseExceptionGroup):  # cannot be made from a message
+        return StudentError
+    return type(name, (StudentError, kind), {})
 
 
 class Bridge:
