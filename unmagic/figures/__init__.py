@@ -1,0 +1,23 @@
+"""Live figures: ``DescentRace()`` at the end of a cell shows one, in a notebook and on a page of the book.
+
+They compute in the browser and need no kernel there. A figure is imported when it is asked for, so ``import
+unmagic.figures`` needs nothing; the figure itself needs anywidget. The book serves the folder `STATIC` as ``figures/``.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+STATIC = Path(__file__).parent / "static"  # what the book serves as figures/
+_FIGURES = {"DescentRace": "unmagic.figures.descent_race"}
+
+__all__ = ["STATIC", "DescentRace"]
+
+
+def __getattr__(name: str):
+    if name in _FIGURES:
+        return getattr(import_module(_FIGURES[name]), name)
+    raise AttributeError(f"module 'unmagic.figures' has no figure {name!r}; it has {', '.join(sorted(_FIGURES))}")
+
+
+def __dir__():
+    return sorted([*globals(), *_FIGURES])
