@@ -4,12 +4,14 @@ import contextlib
 import datetime
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbgrader.api import Grade, Gradebook, MissingEntry
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SAWarning, SQLAlchemyError
 
 from autograder.errors import AutograderError
 from autograder.labs import Lab
@@ -174,7 +176,10 @@ class Book:
         # nbgrader calls `alembic` by name when it makes a database; it lies beside our Python
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
         try:
-            yield
+            with warnings.catch_warnings():
+                # nbgrader's own way of adding a submission is outdated for SQLAlchemy, and harmless
+                warnings.simplefilter("ignore", SAWarning)
+                yield
         except SQLAlchemyError as error:
             cause = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise AutograderError(
@@ -186,8 +191,6 @@ class Book:
 
     def _shown_url(self) -> str:
         """The address without a password."""
-        from sqlalchemy.engine import make_url
-
         try:
             return make_url(self.url).render_as_string(hide_password=True)
         except SQLAlchemyError:

@@ -106,6 +106,7 @@ def mark(task: Task) -> Marked:
             limits_hit=execution.limits_hit,
         )
         notebook = _notebook(cells, execution, released, result)
+        lasting = code != "not_judged"  # the lab's own set-up did not run: perhaps it does next time
     result.times = {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - begin, 3)}
     result.hashes = dict(task.hashes)
     return Marked(result, notebook, lasting)

@@ -1,0 +1,247 @@
+"""Grades a class: plans what needs marking, has it marked, and keeps results, gradebook, feedback and reports in step.
+
+For every hand-in the notebook for formgrader is written first, then the gradebook, then the result: a run that was
+killed finds by the result what is done, and does the rest.
+"""
+
+import hashlib
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import nbformat
+
+from autograder import paths
+from autograder.classroom import Classroom, Folder
+from autograder.errors import AutograderError
+from autograder.execution import Limits
+from autograder.files import write_atomically
+from autograder.gradebook import Book
+from autograder.handin import fingerprint
+from autograder.labs import Lab
+from autograder.marking import Marked, Task
+from autograder.pool import mark_all
+from autograder.progress import Bar, Json, Plain
+from autograder.release import source_notebook, student_notebook
+from autograder.report import write_reports
+from autograder.results import Result, digest, load, save
+
+# What a verdict depends on besides hand-in, lab, limits and seed: when one of these changes, everything is graded anew.
+_GRADER_FILES = ("handin", "sanitise", "fitting", "kernel", "execution", "verdicts", "marking", "results", "labs/names")
+_GRADER_PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "ipykernel", "ipython", "nbgrader")
+_WHY = {
+    "handin": "the hand-in changed",
+    "lab": "the lab changed",
+    "grader": "the grader changed",
+    "limits": "the limits changed",
+    "seed": "the seed changed",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a class is graded.
+
+    Attributes:
+        isolation: "none" is all this version has; "" asks for the best there is.
+        workers: processes; 0 is one for each core.
+        fresh: draw a new seed. `seed` sets it.
+        force: grade again what has not changed.
+        wait: for another grader to end, instead of an error.
+    """
+
+    isolation: str = ""
+    workers: int = 0
+    fresh: bool = False
+    seed: str | None = None
+    force: bool = False
+    wait: bool = False
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A student whose points or state changed: `cells` has `grade_id`, `before` and `after` of each that did."""
+
+    student: str
+    before: float
+    after: float
+    why: str
+    cells: list[dict] = field(default_factory=list)
+
+
+@dataclass
+class Summary:
+    """What a run came to. `results` are those of all hand-ins of the lab, in the order of students' names."""
+
+    lab: str
+    isolation: str
+    results: list[Result]
+    graded: int
+    unchanged: int
+    regraded: int
+    moved: list[Moved]
+    seconds: float
+    report: Path
+    grades: Path
+    feedback: Path
+
+    @property
+    def states(self) -> dict[str, int]:
+        counts = Counter(r.state for r in self.results)
+        return {state: counts[state] for state in ("graded", "partial", "ungradable")}
+
+
+def grade(lab: Lab, classroom: Classroom, options: Options, progress: Plain | Bar | Json) -> Summary:
+    """Grades every hand-in of a class that has changed since it was last graded.
+
+    Raises:
+        AutograderError: isolation that does not exist was asked for, the class folder cannot be used, it has no hand-ins for
+            the lab, somebody else is grading it, or its gradebook cannot be used. Hand-ins raise nothing.
+    """
+    isolation = _isolation(classroom, options.isolation)
+    begin = time.monotonic()
+    folders = classroom.handins(lab.name)
+    with classroom.lock(options.wait), classroom.scratch() as scratch:
+        seed = classroom.seed(lab.name, fresh=options.fresh, value=options.seed)
+        template = _template(lab, isolation, seed, options.limits, scratch)
+        with Book(classroom.gradebook_url, lab) as book:
+            results, tasks, why = _plan(classroom, book, folders, template, options.force)
+            progress.start(lab.name, len(tasks), len(folders) - len(tasks))
+            moved, regraded = [], 0
+            try:
+                for task, marked in mark_all(tasks, options.workers or available_cores()):
+                    before = load(classroom.result(lab.name, task.student))
+                    _keep(classroom, book, marked, before, progress)
+                    results[task.student] = marked.result
+                    regraded += before is not None
+                    if change := _change(before, marked.result, why[task.student]):
+                        moved.append(change)
+                    progress.done(marked)
+            finally:
+                progress.close()
+            ordered = [results[f.student] for f in folders]
+            write_reports(classroom, lab, template.source, ordered, book.standings())
+    reports = classroom.reports(lab.name)
+    return Summary(
+        lab=lab.name,
+        isolation=isolation,
+        results=ordered,
+        graded=len(tasks),
+        unchanged=len(folders) - len(tasks),
+        regraded=regraded,
+        moved=sorted(moved, key=lambda m: m.student),
+        seconds=time.monotonic() - begin,
+        report=reports / "report.html",
+        grades=reports / "grades.csv",
+        feedback=classroom.root / "feedback",
+    )
+
+
+def available_cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _isolation(classroom: Classroom, wanted: str) -> str:
+    if wanted == "none" or (not wanted and classroom.is_sample):
+        return "none"
+    if wanted in ("", "warm", "cold"):
+        asked = f"--isolation {wanted}" if wanted else "isolation, which is the default"
+        raise AutograderError(
+            f"found {asked}; this version has none yet: a hand-in's code would run with your rights, could read your files,"
+            " and could give itself points.\n"
+            "  Next: for hand-ins whose authors you trust that far, say --isolation none. The report is stamped with it."
+        )
+    raise AutograderError(f"found --isolation {wanted}; wanted none (warm and cold are not there yet).")
+
+
+def _template(lab: Lab, isolation: str, seed: str, limits: Limits, scratch: Path) -> Task:
+    """A task for nobody yet."""
+    source, released = nbformat.writes(source_notebook(lab)), nbformat.writes(student_notebook(lab))
+    data = tuple((path, path.relative_to(lab.folder).as_posix()) for path in lab.data_files)
+    contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path, _ in data]
+    hashes = {
+        "lab": digest(source, released, *(name for _, name in data), *contents),
+        "grader": _grader_hash(isolation),
+        "limits": digest(limits.text()),
+        "seed": digest("unmagic seed", seed),
+    }
+    return Task(lab.name, "", Path(), source, released, data, seed, isolation, limits, scratch, hashes)
+
+
+def _grader_hash(isolation: str) -> str:
+    """Of the code that decides on points, and of what that code is run with."""
+    files = [paths.ROOT / "autograder" / f"{name}.py" for name in _GRADER_FILES]
+    files += sorted((paths.ROOT / "unmagic").rglob("*.py"))
+    code = [f"{f.relative_to(paths.ROOT)} {hashlib.sha256(f.read_bytes()).hexdigest()}" for f in files]
+    return digest(isolation, *code, *(f"{name} {version(name)}" for name in _GRADER_PACKAGES))
+
+
+def _plan(
+    classroom: Classroom, book: Book, folders: list[Folder], template: Task, force: bool
+) -> tuple[dict[str, Result], list[Task], dict[str, str]]:
+    """Results that are still good, tasks for the rest, and why each of those is graded."""
+    kept, tasks, why = {}, [], {}
+    for folder in folders:
+        hashes = {"handin": fingerprint(folder.path, template.lab), **template.hashes}
+        old = load(classroom.result(template.lab, folder.student))
+        reason = _why(old, hashes, force)
+        there = classroom.graded(template.lab, folder.student).is_file()
+        if not reason and not (there and book.holds(old)):
+            reason = "what was graded had gone from the gradebook"
+        if reason:
+            task = Task(**{**vars(template), "student": folder.student, "folder": folder.path, "hashes": hashes})
+            tasks.append(task)
+            why[folder.student] = reason
+        else:
+            kept[folder.student] = old
+    return kept, tasks, why
+
+
+def _why(old: Result | None, hashes: dict[str, str], force: bool) -> str:
+    if old is None:
+        return "it was not graded before"
+    changed = [text for name, text in _WHY.items() if old.hashes.get(name) != hashes[name]]
+    if changed:
+        return " and ".join(changed)
+    return "--force asked for it" if force else ""
+
+
+def _keep(
+    classroom: Classroom, book: Book, marked: Marked, before: Result | None, progress: Plain | Bar | Json
+) -> None:
+    """Writes one hand-in's notebook, grades and result, in the order that a rerun relies on."""
+    result = marked.result
+    graded = classroom.graded(result.lab, result.student)
+    write_atomically(graded, marked.notebook.encode("utf-8"))
+    stamp = classroom.root / "submitted" / result.student / result.lab / "timestamp.txt"
+    try:
+        timestamp = classroom.timestamp(result.lab, result.student)
+        if timestamp is not None:  # formgrader compares the two
+            write_atomically(graded.parent / "timestamp.txt", stamp.read_bytes())
+    except ValueError as error:
+        timestamp = None
+        progress.warn(str(error))
+    changed = before is not None and before.hashes.get("handin") != result.hashes.get("handin")
+    book.write(result, timestamp, changed=changed)
+    if not marked.lasting:  # the machine's fault, not the hand-in's: the next run tries again
+        result.hashes["grader"] = ""
+    save(classroom.result(result.lab, result.student), result)
+
+
+def _change(before: Result | None, after: Result, why: str) -> Moved | None:
+    if before is None:
+        return None
+    old, new = before.scores(), after.scores()
+    cells = [
+        {"grade_id": name, "before": old.get(name), "after": new.get(name)}
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name)
+    ]
+    if not cells and before.state == after.state:
+        return None
+    return Moved(after.student, before.points, after.points, why, cells)
