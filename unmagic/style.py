@@ -14,7 +14,7 @@ PALETTES = {
     },
     "dark": {
         "blue": "#a9cbff", "orange": "#de5a0c", "green": "#3de09a", "pink": "#d452f8", "gold": "#ffc21a",
-        "ink": "#e6e9ef", "muted": "#a3adba", "grid": "#3a4250", "page": "#14181e",
+        "ink": "#e6e9ef", "muted": "#a3adba", "grid": "#3a4250", "page": "#121212",
     },
 }  # fmt: skip
 DATA_COLOURS = ("blue", "orange", "green", "pink", "gold")

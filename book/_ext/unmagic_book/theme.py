@@ -1,0 +1,36 @@
+"""Live figures' scripts where they are needed, and what the theme leaves to mend."""
+
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+
+
+def _figures(app) -> list[Path]:
+    folder = Path(app.srcdir) / "unmagic" / "figures" / "static"
+    return sorted(path for path in folder.glob("*") if path.suffix in {".js", ".css"})
+
+
+def load_figures(app, pagename, templatename, context, doctree) -> None:
+    """loader.js and the style sheets, on pages that hold a live figure and on no other."""
+    if doctree is None or not any('class="unmagic-figure"' in raw.astext() for raw in doctree.findall(nodes.raw)):
+        return
+    app.add_js_file("figures/loader.js", type="module")
+    for path in _figures(app):
+        if path.suffix == ".css":
+            app.add_css_file(f"figures/{path.name}")
+
+
+def copy_figures(app, exception) -> None:
+    if exception or app.builder.format != "html":
+        return
+    target = Path(app.outdir) / "_static" / "figures"
+    for path in _figures(app):
+        target.mkdir(exist_ok=True)
+        shutil.copyfile(path, target / path.name)
+
+
+def setup(app):
+    app.add_config_value("comments_config", {}, "")  # sphinx_comments' own: Jupyter Book sets it, we do without
+    app.connect("html-page-context", load_figures)
+    app.connect("build-finished", copy_figures)
