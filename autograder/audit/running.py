@@ -1,0 +1,112 @@
+"""Runs an audit's tasks in worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+
+import torch
+
+from autograder.examiner import CellResult, SetupError, Stopped, examine
+from autograder.labs import Lab
+
+
+@dataclass(frozen=True)
+class Task:
+    """One version of a lab's answers and how it is run.
+
+    kind      "model", "stub", "vacuous", "mistake", "alternative" or "mutant"
+    name      which one of its kind
+    exercise  whose cell differs from the model solution; "" when all or none do
+    answers   exercise: source of the student's cell
+    tests     grade ids of the tests cells to run
+    runs      (seed, with the bridge?) of each run
+    line      where it stands: in its file, or the changed line of `lab.py`
+    limit     seconds for one run
+    """
+
+    kind: str
+    name: str
+    exercise: str
+    answers: dict[str, str]
+    tests: tuple[str, ...]
+    runs: tuple[tuple[str, bool], ...]
+    line: int = 0
+    limit: float = 120.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a task: for each run its verdicts, or in `failure` why there are none."""
+
+    results: dict[tuple[str, bool], tuple[CellResult, ...]] = field(default_factory=dict)
+    failure: str = ""
+    line: int | None = None  # of lab.py, where that is known
+    seconds: float = 0.0
+
+
+def run_tasks(lab: Lab, tasks: Sequence[Task], workers: int, advance: Callable[[Task], None]) -> list[Outcome]:
+    """The outcomes of all tasks, in their order. `advance` is called as each ends."""
+    outcomes: dict[int, Outcome] = {}
+    # a fork copies one thread only: with others about, start afresh
+    single = len(os.listdir("/proc/self/task")) == 1 if os.path.isdir("/proc/self/task") else False
+    context = multiprocessing.get_context("fork" if single else "spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare, initargs=(lab,)) as pool:
+        futures: dict[Future, int] = {pool.submit(_work, task): number for number, task in enumerate(tasks)}
+        for future in as_completed(futures):
+            number = futures[future]
+            try:
+                outcomes[number] = future.result()
+            except BrokenProcessPool:
+                outcomes[number] = Outcome(failure="the process that ran it died")
+            advance(tasks[number])
+    return [outcomes[number] for number in range(len(tasks))]
+
+
+_lab: Lab
+
+
+def _prepare(lab: Lab) -> None:
+    global _lab
+    _lab = lab
+    os.environ["MPLBACKEND"] = "Agg"
+    torch.set_num_threads(1)
+
+
+def _work(task: Task) -> Outcome:
+    started = time.perf_counter()
+    results = {}
+    try:
+        for seed, bridge in task.runs:
+            with _limited(task.limit):
+                examination = examine(_lab, task.answers, seed=seed, tests=task.tests, bridge=bridge)
+            results[seed, bridge] = tuple(examination.results)
+    except Stopped:
+        return Outcome(results, f"took longer than {task.limit:g} s", None, time.perf_counter() - started)
+    except SetupError as error:
+        line = error.cell.first_line + (error.line or 1) - 1
+        return Outcome(results, str(error), line, time.perf_counter() - started)
+    return Outcome(results, seconds=time.perf_counter() - started)
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raises Stopped inside when it takes longer; again each second, for code that catches everything."""
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
