@@ -99,8 +99,8 @@ class Classroom:
         for folder in found:
             if len(folder.student) > MAX_NAME or _unprintable(folder.student):
                 raise AutograderError(
-                    f"found the student's folder {folder.student[:60]!r}; wanted a name of at most {MAX_NAME} characters,"
-                    " all of them printable, for the gradebook.\n  Next: rename the folder."
+                    f"found the student's folder {folder.student[:60]!r}; wanted a name of at most {MAX_NAME}"
+                    " characters, all of them printable, for the gradebook.\n  Next: rename the folder."
                 )
         return found
 
@@ -119,8 +119,8 @@ class Classroom:
             return parse_utc(text) if text else None
         except (ValueError, OverflowError):
             raise ValueError(
-                f"found {text[:60]!r} in {path}; wanted a date and time such as 2026-03-01 18:00:00 UTC. Nothing is known"
-                " about lateness."
+                f"found {text[:60]!r} in {path}; wanted a date and time such as 2026-03-01 18:00:00 UTC. Nothing"
+                " is known about lateness."
             ) from None
 
     @contextlib.contextmanager
@@ -136,8 +136,8 @@ class Classroom:
             lock.acquire(timeout=-1 if wait else 0)
         except Timeout:
             raise AutograderError(
-                f"found that {_holder(holder)} is writing the grades of {self.root} right now; wanted to be the only one."
-                "\n  Next: wait until that has ended and start again, or say --wait."
+                f"found that {_holder(holder)} is writing the grades of {self.root} right now; wanted to be the only"
+                " one.\n  Next: wait until that has ended and start again, or say --wait."
             ) from None
         try:
             about = {

@@ -18,9 +18,9 @@ from autograder.results import Result, load
 
 
 def export(lab: Lab, classroom: Classroom, to: str, output: Path | None = None) -> tuple[Path, list[str]]:
-    """Writes the class's grades for a lab, as the gradebook has them now: points by hand and late penalties count.
+    """Writes the class's grades for a lab as the gradebook has them now: points by hand and late penalties count.
 
-    A hand-in that nobody could grade, by machine or by hand, has an empty cell: importers leave it alone, and it is no 0.
+    A hand-in that nobody could grade, by machine or by hand, has an empty cell: importers leave it alone; it is no 0.
 
     Args:
         to: "csv", "canvas" or "moodle".

@@ -93,9 +93,9 @@ def answer_ids(source: NotebookNode) -> set[str]:
 def fit(handin: Handin, source: NotebookNode, released: NotebookNode) -> tuple[list[FittedCell], list[Note]]:
     """The notebook that is graded, and what its student should know about it.
 
-    Cells are matched by nbgrader's id, then by the cell's id, then (prose, set-up and exploration) by their text. Of several
-    cells for one answer the last that is not the untouched stub counts; the others are run in their places, as the
-    student's own cells, as a run from top to bottom would.
+    Cells are matched by nbgrader's id, then by the cell's id, then (prose, set-up and exploration) by their text. Of
+    several cells for one answer the last that is not the untouched stub counts; the others are run in their places, as
+    the student's own cells, as a run from top to bottom would.
 
     Args:
         handin: what was read.
@@ -103,9 +103,9 @@ def fit(handin: Handin, source: NotebookNode, released: NotebookNode) -> tuple[l
         released: the notebook students were given, to tell what they changed.
 
     Returns:
-        cells in the lab's order; a cell the student added stands after the known cell it stood after. And notes with the
-        codes "duplicate_cell", "cell_type_changed", "cell_missing", "tests_restored", "locked_restored", "points_edited",
-        "explore_run".
+        cells in the lab's order; a cell the student added stands after the known cell it stood after. And notes with
+        the codes "duplicate_cell", "cell_type_changed", "cell_missing", "tests_restored", "locked_restored",
+        "points_edited", "explore_run".
     """
     lab = lab_cells(source)
     stubs = {c.metadata.get("nbgrader", {}).get("grade_id") or c.get("id", ""): c.source for c in released.cells}

@@ -21,7 +21,7 @@ from autograder.results import Result
 
 @dataclass(frozen=True)
 class CellGrade:
-    """What the gradebook holds of one graded cell. `score` is what counts: by hand, else automatic, and extra credit."""
+    """What the gradebook holds of one graded cell. `score` is what counts: by hand, else automatic; and extra."""
 
     auto: float | None
     manual: float | None
@@ -94,11 +94,11 @@ class Book:
     def write(self, result: Result, timestamp: datetime.datetime | None, *, changed: bool) -> None:
         """Writes automatic points and comments, all or nothing.
 
-        A cell without automatic points waits for a person in formgrader, and so does one that a person graded before the
-        student handed in something else.
+        A cell without automatic points waits for a person in formgrader, and so does one that a person graded before
+        the student handed in something else.
 
         Args:
-            timestamp: when it was handed in, in UTC without a time zone; None if unknown: then what the gradebook has stays.
+            timestamp: when it was handed in, in UTC without a time zone; None if unknown: what the gradebook has stays.
             changed: the hand-in is another than the one that was graded before.
         """
         book = self._book
@@ -183,8 +183,9 @@ class Book:
         except SQLAlchemyError as error:
             cause = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise AutograderError(
-                f"found that the gradebook {self._shown_url()} cannot be used ({cause}); wanted an nbgrader gradebook that"
-                " can be written.\n  Next: see whether it is there, whole, and yours, and grade again: nothing is lost."
+                f"found that the gradebook {self._shown_url()} cannot be used ({cause}); wanted an nbgrader gradebook"
+                " that can be written.\n  Next: see whether it is there, whole, and yours, and grade again: nothing"
+                " is lost."
             ) from error
         finally:
             os.environ["PATH"] = before

@@ -10,11 +10,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
 
-from autograder import paths
 from autograder.classroom import Classroom, Folder
 from autograder.errors import AutograderError
 from autograder.execution import Limits
@@ -24,7 +24,7 @@ from autograder.handin import fingerprint
 from autograder.labs import Lab
 from autograder.marking import Marked, Task
 from autograder.pool import mark_all
-from autograder.progress import Bar, Json, Plain
+from autograder.progress import FIRST_TIME, Bar, Json, Plain
 from autograder.release import source_notebook, student_notebook
 from autograder.report import write_reports
 from autograder.results import Result, digest, load, save
@@ -59,7 +59,7 @@ class Options:
     seed: str | None = None
     force: bool = False
     wait: bool = False
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def grade(lab: Lab, classroom: Classroom, options: Options, progress: Plain | Ba
     """Grades every hand-in of a class that has changed since it was last graded.
 
     Raises:
-        AutograderError: isolation that does not exist was asked for, the class folder cannot be used, it has no hand-ins for
-            the lab, somebody else is grading it, or its gradebook cannot be used. Hand-ins raise nothing.
+        AutograderError: isolation that does not exist was asked for, the class folder cannot be used, it has no
+            hand-ins for the lab, somebody else is grading it, or its gradebook cannot be used. Hand-ins raise nothing.
     """
     isolation = _isolation(classroom, options.isolation)
     begin = time.monotonic()
@@ -110,7 +110,7 @@ def grade(lab: Lab, classroom: Classroom, options: Options, progress: Plain | Ba
         template = _template(lab, isolation, seed, options.limits, scratch)
         with Book(classroom.gradebook_url, lab) as book:
             results, tasks, why = _plan(classroom, book, folders, template, options.force)
-            progress.start(lab.name, len(tasks), len(folders) - len(tasks))
+            progress.start(lab.name, Counter(why.values()), len(folders) - len(tasks))
             moved, regraded = [], 0
             try:
                 for task, marked in mark_all(tasks, options.workers or available_cores()):
@@ -152,9 +152,9 @@ def _isolation(classroom: Classroom, wanted: str) -> str:
     if wanted in ("", "warm", "cold"):
         asked = f"--isolation {wanted}" if wanted else "isolation, which is the default"
         raise AutograderError(
-            f"found {asked}; this version has none yet: a hand-in's code would run with your rights, could read your files,"
-            " and could give itself points.\n"
-            "  Next: for hand-ins whose authors you trust that far, say --isolation none. The report is stamped with it."
+            f"found {asked}; this version has none yet: a hand-in's code would run with your rights, could read your"
+            " files, and could give itself points.\n"
+            "  Next: for hand-ins whose authors you trust that far, say --isolation none. The report is stamped."
         )
     raise AutograderError(f"found --isolation {wanted}; wanted none (warm and cold are not there yet).")
 
@@ -175,9 +175,11 @@ def _template(lab: Lab, isolation: str, seed: str, limits: Limits, scratch: Path
 
 def _grader_hash(isolation: str) -> str:
     """Of the code that decides on points, and of what that code is run with."""
-    files = [paths.ROOT / "autograder" / f"{name}.py" for name in _GRADER_FILES]
-    files += sorted((paths.ROOT / "unmagic").rglob("*.py"))
-    code = [f"{f.relative_to(paths.ROOT)} {hashlib.sha256(f.read_bytes()).hexdigest()}" for f in files]
+    own = Path(__file__).parent
+    files = [own / f"{name}.py" for name in _GRADER_FILES]
+    library = Path(find_spec("unmagic").origin).parent  # found, not imported: it would bring in torch
+    files += sorted(library.rglob("*.py"))
+    code = [f"{f.name} {hashlib.sha256(f.read_bytes()).hexdigest()}" for f in files]
     return digest(isolation, *code, *(f"{name} {version(name)}" for name in _GRADER_PACKAGES))
 
 
@@ -204,7 +206,7 @@ def _plan(
 
 def _why(old: Result | None, hashes: dict[str, str], force: bool) -> str:
     if old is None:
-        return "it was not graded before"
+        return FIRST_TIME
     changed = [text for name, text in _WHY.items() if old.hashes.get(name) != hashes[name]]
     if changed:
         return " and ".join(changed)

@@ -131,8 +131,8 @@ def fingerprint(folder: Path, lab: str) -> str:
 def read_handin(folder: Path, lab: str, grade_ids: set[str]) -> Handin:
     """The notebook of a hand-in's folder that counts.
 
-    `LAB.ipynb` counts where it exists. Otherwise the one other notebook, or, of several, the only one with cells of this
-    lab.
+    `LAB.ipynb` counts where it exists. Otherwise the one other notebook, or, of several, the only one with cells of
+    this lab.
 
     Args:
         folder: `submitted/NAME/LAB`.
@@ -164,8 +164,8 @@ def read_handin(folder: Path, lab: str, grade_ids: set[str]) -> Handin:
             names = ", ".join(p.name for p in paths)
             raise HandinError(
                 "two_notebooks",
-                f"Found {len(paths)} notebooks ({names}), none of them called {lab}.ipynb, and {len(readable)} of them with"
-                f" this lab's cells. Name the one that counts {lab}.ipynb.",
+                f"Found {len(paths)} notebooks ({names}), none of them called {lab}.ipynb, and {len(readable)} of them"
+                f" with this lab's cells. Name the one that counts {lab}.ipynb.",
             )
         handin = readable[0]
     if handin.path.name != f"{lab}.ipynb":
@@ -192,8 +192,8 @@ def require_lab(handin: Handin, lab: str, grade_ids: set[str]) -> None:
     if not known:
         raise HandinError(
             "no_known_cells",
-            f"None of the {len(grade_ids)} cells to be answered in “{lab}” is in this notebook. Fill in the notebook that"
-            " was given out: cells that are copied into a new one cannot be told apart.",
+            f"None of the {len(grade_ids)} cells to be answered in “{lab}” is in this notebook. Fill in the notebook"
+            " that was given out: cells that are copied into a new one cannot be told apart.",
         )
 
 
@@ -209,7 +209,8 @@ def read_notebook(path: Path) -> Handin:
         size = os.stat(path).st_size / 2**20
         raise HandinError(
             "too_large",
-            f"The file has {size:.0f} MB; at most {MAX_FILE_BYTES // 2**20} MB are read. Clear the outputs and hand in again.",
+            f"The file has {size:.0f} MB; at most {MAX_FILE_BYTES // 2**20} MB are read. Clear the outputs and hand in"
+            " again.",
         )
     notebook = _upgraded(_parsed(data))
     cells, dropped = [], 0
@@ -268,8 +269,8 @@ def _parsed(data: bytes) -> dict:
         if error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated string"):
             raise HandinError(
                 "truncated",
-                f"The file ends in the middle, after {len(data):,} bytes (line {text.count(chr(10)) + 1}). The upload was"
-                " probably cut off: hand in again.",
+                f"The file ends in the middle, after {len(data):,} bytes (line {text.count(chr(10)) + 1}). The upload"
+                " was probably cut off: hand in again.",
             ) from None
         if "<<<<<<<" in text:
             raise HandinError(
@@ -304,8 +305,8 @@ def _upgraded(notebook: dict) -> dict:
             pass
     raise HandinError(
         "wrong_nbformat",
-        f"The notebook says it is in format {str(major)[:20]!r}; format 4 was wanted. Open it in JupyterLab, save it, and hand"
-        " in again.",
+        f"The notebook says it is in format {str(major)[:20]!r}; format 4 was wanted. Open it in JupyterLab, save it,"
+        " and hand in again.",
     )
 
 

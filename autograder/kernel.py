@@ -180,7 +180,7 @@ class Kernel:
         return run
 
     def _collect(self, request: str, run: CellRun, deadline: float, output_bytes: int) -> dict | None:
-        """Takes in outputs until the kernel is idle again. None: a limit was hit (`run.limit`), or the kernel is gone."""
+        """Takes in outputs until the kernel is idle. None: a limit was hit (`run.limit`), or the kernel is gone."""
         reply, idle, used, idle_by = None, False, 0, None
         while not (reply and idle):
             now = time.monotonic()

@@ -51,7 +51,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Marked:
-    """A result, and the notebook that formgrader shows, as JSON. `lasting` is False when a rerun may turn out better."""
+    """A result, and the notebook for formgrader as JSON. `lasting` is False when a rerun may turn out better."""
 
     result: Result
     notebook: str
@@ -84,7 +84,8 @@ def mark(task: Task) -> Marked:
     except Exception as error:  # a fault of the grader's own: the class goes on, and the fault is told
         lasting = False
         where = traceback.extract_tb(error.__traceback__)[-1]
-        text = f"The grader failed on this hand-in ({type(error).__name__}: {error}, {Path(where.filename).name} line {where.lineno})."
+        place = f"{Path(where.filename).name}, line {where.lineno}"
+        text = f"The grader failed on this hand-in: {type(error).__name__}: {error} ({place})."
         result = _ungradable(task, source, "grader_error", text)
         notebook = _notebook(_empty(source, released), Execution(), released, result)
     else:
@@ -166,7 +167,7 @@ def _empty(source: NotebookNode, released: NotebookNode) -> list[FittedCell]:
 
 
 def _notebook(cells: list[FittedCell], execution: Execution, released: NotebookNode, result: Result) -> str:
-    """What formgrader shows: nbgrader's metadata from the lab, what the student wrote made harmless, what was printed."""
+    """What formgrader shows: the lab's metadata, what the student wrote made harmless, and what was printed."""
     metadata = {c.metadata["nbgrader"]["grade_id"]: c.metadata for c in released.cells if "nbgrader" in c.metadata}
     notebook = new_notebook(metadata={"kernelspec": released.metadata.get("kernelspec", {})})
     if result.state != "graded":

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 import typing
+from collections import Counter
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,7 +15,11 @@ from autograder.marking import Marked
 if typing.TYPE_CHECKING:
     from autograder.grading import Summary
 
-STAMP = "Not isolated: the students' code ran with your rights, beside the tests. Trust these points as you trust the students."
+FIRST_TIME = "it was not graded before"
+STAMP = (
+    "Not isolated: the students' code ran with the grader's own rights, beside the tests. Trust these points as you"
+    " trust the students."
+)
 
 
 class Plain:
@@ -23,9 +28,13 @@ class Plain:
     def __init__(self, console: Console | None = None):
         self.console = console or Console(soft_wrap=True, markup=False, highlight=False)
 
-    def start(self, lab: str, todo: int, kept: int) -> None:
-        self.total, self.number = todo, 0
-        self._say(f"{lab}: {_count(todo, 'hand-in')} to grade, {kept} unchanged")
+    def start(self, lab: str, why: Counter[str], kept: int) -> None:
+        """`why` counts the hand-ins to be graded by what made that necessary; `kept` are good as they are."""
+        self.total, self.number = why.total(), 0
+        self._say(f"{lab}: {_count(self.total, 'hand-in')} to grade, {kept} unchanged")
+        for reason, n in why.items():
+            if reason != FIRST_TIME:
+                self._say(f"  {n} because {reason}")
 
     def done(self, marked: Marked) -> None:
         self.number += 1
@@ -50,8 +59,8 @@ class Plain:
 class Bar(Plain):
     """A bar with rate, time left and failures so far, for a terminal."""
 
-    def start(self, lab: str, todo: int, kept: int) -> None:
-        super().start(lab, todo, kept)
+    def start(self, lab: str, why: Counter[str], kept: int) -> None:
+        super().start(lab, why, kept)
         self.failed, self.begin = 0, time.monotonic()
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -62,8 +71,8 @@ class Bar(Plain):
             TextColumn("{task.fields[failed]}"),
             console=self.console,
         )
-        self.task = self.progress.add_task(f"Grading {lab}", total=todo, rate="", failed="none failed")
-        if todo:
+        self.task = self.progress.add_task(f"Grading {lab}", total=self.total, rate="", failed="none failed")
+        if self.total:
             self.progress.start()
 
     def done(self, marked: Marked) -> None:
@@ -91,8 +100,8 @@ class Json:
     def __init__(self, file: typing.TextIO | None = None):
         self.file = file or sys.stdout
 
-    def start(self, lab: str, todo: int, kept: int) -> None:
-        self._write("start", lab=lab, todo=todo, unchanged=kept)
+    def start(self, lab: str, why: Counter[str], kept: int) -> None:
+        self._write("start", lab=lab, todo=why.total(), why=dict(why), unchanged=kept)
 
     def done(self, marked: Marked) -> None:
         r = marked.result
@@ -156,9 +165,8 @@ def summary_lines(summary: "Summary") -> list[str]:
         lines.append(f"Points moved for {_count(len(summary.moved), 'student')}:")
         for moved in summary.moved:
             cells = ", ".join(f"{c['grade_id']} {_points(c['before'])} → {_points(c['after'])}" for c in moved.cells)
-            lines.append(
-                f"  {moved.student}: {moved.before:g} → {moved.after:g} because {moved.why} ({cells or 'its state only'})"
-            )
+            what = cells or "its state only"
+            lines.append(f"  {moved.student}: {moved.before:g} → {moved.after:g} because {moved.why} ({what})")
     elif summary.regraded:
         lines.append(f"{_count(summary.regraded, 'hand-in')} graded again; no points moved.")
     if summary.isolation == "none":

@@ -59,7 +59,7 @@ class Result:
         notes: what the student should know, each with `code`, `grade_id`, `text`.
         limits_hit: each with `limit`, `cell`, `text`.
         times: `started` (ISO 8601, UTC) and `seconds`.
-        hashes: SHA-256 of `handin`, `lab`, `grader`, `limits` and `seed`; a result is good as long as they are the same.
+        hashes: SHA-256 of `handin`, `lab`, `grader`, `limits` and `seed`; a result is good while they are the same.
     """
 
     lab: str

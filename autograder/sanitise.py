@@ -13,39 +13,11 @@ from markdown_it import MarkdownIt
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # colours and cursor moves (CSI), window titles (OSC), and what else a terminal would obey
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_CONTROLS = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-)  # the last two reorder text on screen
+# control characters but newline and tab, and those that reorder text on screen
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
-TAGS = frozenset(  # noqa: SIM905 (a list of words reads better as one line)
-    [
-        "p",
-        "br",
-        "hr",
-        "em",
-        "strong",
-        "code",
-        "pre",
-        "blockquote",
-        "ul",
-        "ol",
-        "li",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "table",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "a",
-        "s",
-    ]
-)
+_BLOCKS = {"p", "br", "hr", "pre", "blockquote", "ul", "ol", "li", "h1", "h2", "h3", "h4", "h5", "h6"}
+TAGS = _BLOCKS | {"em", "strong", "code", "a", "s", "table", "thead", "tbody", "tr", "th", "td"}
 
 
 def text(value: object) -> str:
@@ -135,7 +107,7 @@ def markdown(source: str) -> str:
     html = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).render(text(source))
     return nh3.clean(
         html,
-        tags=set(TAGS),
+        tags=TAGS,
         attributes={"a": {"href"}},
         url_schemes={"http", "https", "mailto"},
         link_rel="noopener noreferrer nofollow",
