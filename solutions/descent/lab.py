@@ -4,7 +4,7 @@
 # # Descent
 #
 # Everything a network learns, it learns by walking downhill. In this lab you build the walk yourself, from one unit
-# with three weights to ten thousand steps on real digits, and you find out what decides how fast it can go.
+# with three weights to a race on real digits, and you find out what decides how fast it can go.
 #
 # 1. **One unit by hand**: its loss, its gradient.
 # 2. **Batch or stochastic**: minibatches, and a descent that remembers its whole path.
@@ -18,14 +18,14 @@
 #   go on. If not, the last line of the error is a hint.
 # - The tests you see show the idea. When your lab is graded, the same idea is tested on other numbers.
 # - No exercise needs your answer to another one. If you are stuck, go on and come back.
-# - Cells that begin with `# explore` are for your eyes: change the numbers in them, nothing there is graded.
+# - Cells that begin with `# explore` are for your eyes: change the numbers in them, nothing there is graded. Most of
+#   them use what you have written, so they run once that is done.
 #
-# One unit of time on every horizontal axis below is either one **epoch** (every training point shown once) or one
-# **point shown**. Numbers are `float32`, and lie on the device that `unmagic.device()` found: your answers must come
-# back with the dtype and on the device of the arguments.
+# Numbers are `float32` and lie on the device that `unmagic.device()` found. What you return has the dtype and the
+# device of the arguments, and the arguments stay as they were.
 
 # %% setup="imports"
-from unmagic import checks, device
+from unmagic import checks, data, device
 
 import matplotlib.pyplot as plt
 import torch
@@ -79,7 +79,8 @@ plt.show()
 # $$J(w) = \frac{1}{2n} \sum_{i=1}^{n} (y_i - t_i)^2.$$
 #
 # In words: how far is the unit's answer from the target, squared, on average, and half of that. The half makes the
-# gradient tidier. The mean makes the loss of 10 points comparable with the loss of 10,000.
+# gradient tidier. The mean makes the loss of 10 points comparable with the loss of 10,000. A number: with $w = 0$ the
+# unit answers 0, and a point with $t = 0.7$ costs $\tfrac12 \cdot 0.7^2 = 0.245$.
 #
 # | name | shape | what |
 # |---|---|---|
@@ -374,10 +375,13 @@ checks.assert_true(
 # %% [markdown]
 # ### Exercise 4. A descent that returns its whole path (2 points)
 #
+# Batch, stochastic and everything between are one and the same loop. They differ only in the points that a step sees:
+#
 # $$w_{k+1} = w_k - \varepsilon\, \nabla J_{B_k}(w_k)$$
 #
-# $\varepsilon$ is the learning rate, and $J_{B_k}$ the loss on the points of batch $B_k$ only. The same loop is batch
-# descent (one batch with every index), stochastic descent (batches of one index) and all between.
+# In words: from where you stand, go against the gradient, $\varepsilon$ (the **learning rate**) times as far as it is
+# long. $J_{B_k}$ is the loss on the points of batch $B_k$ only. Batches of all indices make it batch descent, batches
+# of one index stochastic descent.
 #
 # To see what a descent does we keep every place it has been: row 0 of the path is the start `w0`, row $k$ is where it
 # stands after $k$ steps.
@@ -507,9 +511,10 @@ plt.show()
 #
 # ### Exercise 5. The largest stable learning rate (2 points)
 #
-# Near a minimum every smooth loss is a bowl, $J(w) = \tfrac12 w^\top H w$ with the minimum at 0 and the **Hessian**
-# $H$, the matrix of second derivatives. Its gradient is $Hw$, so a step is $w \leftarrow w - \varepsilon H w$. Along
-# an eigenvector of $H$ with eigenvalue $\lambda$ that is
+# Too small a rate wastes time, too large a one flies off. Where is the edge? Close to a minimum every smooth loss
+# looks like a bowl, $J(w) = \tfrac12 w^\top H w$, with $w$ measured from the minimum and the **Hessian** $H$, the
+# matrix of second derivatives. Its gradient is $Hw$, so a step is $w \leftarrow w - \varepsilon H w$. Along an
+# eigenvector of $H$ with eigenvalue $\lambda$ that is
 #
 # $$w \leftarrow (1 - \varepsilon\lambda)\, w.$$
 #
@@ -665,8 +670,8 @@ checks.assert_close(
 # %% [markdown]
 # ### Exercise 7. Standardise (2 points)
 #
-# What decides $\kappa$? Often just the units. For the linear unit of exercise 4 the Hessian is $H = \mathrm{E}[x
-# x^\top]$, the mean of $x x^\top$ over the points, and
+# What decides $\kappa$? Often just the units of the data. For the linear unit of exercise 4 the Hessian is $H =
+# \mathrm{E}[x x^\top]$, the mean of $x x^\top$ over the points (each $x$ with a 1 at its end, for the bias), and
 #
 # $$\mathrm{E}[x x^\top] = \mathrm{Cov}(x) + \mu \mu^\top.$$
 #
@@ -1016,7 +1021,7 @@ plt.show()
 #
 # With more machines you take larger batches. What happens to the learning rate? The **linear scaling rule** (Goyal et
 # al., 2017): when the batch grows by a factor $k$, multiply the rate by $k$. One step then stands for $k$ small steps,
-# and should go as far. At the start of training the slopes change so fast that a rate of $k\varepsilon$ would diverge,
+# and should go as far. At the start of training the slopes change so fast that a rate of $k\varepsilon$ can diverge,
 # so they **warm up**: from $\varepsilon$ to $k\varepsilon$ in equal amounts, a little at *every step*, over the first
 # epochs.
 #
@@ -1098,8 +1103,9 @@ checks.assert_close(
 # ### Exercise 11. How sharp is this minimum? (2 points)
 #
 # Large batches tend to end in **sharp** minima, small ones in flat ones (Keskar et al., 2017). A common measure of
-# sharpness is the top eigenvalue of the Hessian, the $\lambda$ of exercise 5. But a net with a million weights has a
-# Hessian with $10^{12}$ entries. Nobody builds it. It is enough to multiply by it:
+# sharpness is the top eigenvalue of the Hessian, $\lambda_\text{max}$ of exercise 5: the sharper the minimum, the
+# smaller the rate it can stand. But a net with a million weights has a Hessian with $10^{12}$ entries. Nobody builds
+# it. It is enough to multiply by it:
 #
 # $$H v = \nabla \big( \nabla J(w) \cdot v \big).$$
 #
@@ -1315,9 +1321,9 @@ print(f"The loss is {relu_loss(pack(*net), X, t).item():.4f} for every one of th
 # descent has moved long before it has seen the last one. How much does that matter? Measure it, fairly: by the number
 # of points that each has been **shown**, which is what costs time.
 #
-# The next cell loads real handwritten digits, and a linear classifier for them, `softmax_loss`, has 650 weights. You
-# need no gradient by hand now: `torch.func.grad(loss)(w, X, t)` is the gradient of `loss` with respect to its first
-# argument.
+# The next cell loads real handwritten digits. A linear classifier for them, whose loss is `softmax_loss` from above,
+# has 650 weights. You need no gradient by hand now: `torch.func.grad(loss)(w, X, t)` is the gradient of `loss` with
+# respect to its first argument.
 #
 # Write a descent as in exercise 4 that draws its own minibatches as in exercise 3 (from `generator`, anew in every
 # epoch, short last batch kept) and keeps two records, each with an entry for the start and one after every step:
@@ -1330,11 +1336,9 @@ print(f"The loss is {relu_loss(pack(*net), X, t).item():.4f} for every one of th
 # An epoch has as many steps as it has batches. With `batch_size` = n this is batch descent.
 
 # %% setup="digits"
-from sklearn.datasets import load_digits
-
-images, labels = load_digits(return_X_y=True)
-digits_x = torch.tensor(images / 16, dtype=torch.float32, device=here)  # (1797, 64), 8×8 pixels from 0 to 1
-digits_t = torch.tensor(labels, device=here)  # (1797,), int64 from 0 to 9
+images, labels = data.digits("train")  # (1197, 1, 8, 8) from 0 to 1, and (1197,) int64 from 0 to 9
+digits_x = images.flatten(1).to(here)  # (1197, 64)
+digits_t = labels.to(here)
 
 
 # %% solution="loss_curve"
@@ -1476,7 +1480,7 @@ for label, rate, batch_size in [("batch", 2.0, len(digits_x)), ("batches of 16",
         digits_t,
         rate,
         batch_size,
-        4,
+        3,
         torch.Generator().manual_seed(1),
     )
     plt.semilogy(points_shown / len(digits_x), losses.cpu(), label=f"{label}, ε = {rate}")
@@ -1496,12 +1500,12 @@ plt.show()
 # 3. What does the curve of single points do that the batch curve does not, what causes it, and what would calm it?
 
 # %% [markdown] manual="reading_the_race" points=3
-# 1. After one epoch batches of 16 stand at a loss of about 0.4, while batch descent, after its one step, is still near
-#    1.9.
-# 2. The digits are redundant: a few dozen of them already give nearly the direction that all of them give, so
-#    stochastic descent takes about ninety useful steps while batch descent takes one.
+# 1. After one epoch the batches of 16 stand at a loss of about 0.5, while batch descent, after its one step, is still
+#    near 1.9.
+# 2. The digits are redundant: a few of them already give nearly the direction that all of them give, so in one epoch
+#    the batches of 16 take 75 useful steps while batch descent takes one.
 # 3. The curve of single points jitters, because each point pulls in its own direction even where the mean gradient is
-#    zero, and a smaller rate towards the end or a larger batch would calm it.
+#    zero; a smaller rate towards the end, or larger batches, would calm it.
 
 # %% [markdown]
 # ## What you can do now
