@@ -94,7 +94,7 @@ def _idx(dataset: type, name: str, split: str) -> Images:
                 plain = pathlib.Path(unpacked) / file.removesuffix(".gz")
                 plain.write_bytes(gzip.decompress(packed))
                 found[file] = readers[file](str(plain))
-    images, labels = found.values()
+    images, labels = (found[file] for file in readers)
     return _split(images[:, None], labels, split, name)  # (N, 1, 28, 28)
 
 

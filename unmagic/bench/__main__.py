@@ -1,0 +1,33 @@
+"""`python -m unmagic.bench`"""
+
+from unmagic.bench.run import run, table, write_json
+
+import argparse
+import pathlib
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m unmagic.bench",
+        description="Time what the course computes, on the CPU and on a GPU where there is one (UNMAGIC_DEVICE chooses).",
+    )
+    parser.add_argument("--only", default="", metavar="WORDS", help="only what has WORDS in its name")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="timed rounds after one to warm up (5)")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also write the numbers to FILE")
+    options = parser.parse_args(arguments)
+    if options.rounds < 1:
+        parser.error(f"--rounds is {options.rounds}; wanted 1 or more")
+    try:
+        report = run(options.only, options.rounds, progress=lambda line: print(line, file=sys.stderr))
+    except (ValueError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(table(report))
+    if options.json:
+        write_json(report, options.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
