@@ -3,11 +3,11 @@
 The class is the folder that the environment's UNMAGIC_CLASS names, else class/.
 """
 
-from autograder.release import CODE_STUB, COURSE, TEXT_STUB
-
 import os
 import sys
 from pathlib import Path
+
+from autograder.release import CODE_STUB, COURSE, TEXT_STUB
 
 root = Path(__file__).resolve().parent
 classroom = root / os.environ.get("UNMAGIC_CLASS", "class")

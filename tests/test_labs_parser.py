@@ -1,11 +1,11 @@
 """A lab's source is read as written, and what cannot be used is refused with the place and the cure."""
 
-from autograder.labs import LabError, UnknownLabError, load_lab
-from autograder.labs.names import names_of
-
 from pathlib import Path
 
 import pytest
+
+from autograder.labs import LabError, UnknownLabError, load_lab
+from autograder.labs.names import names_of
 
 LABS = Path(__file__).parent / "labs"
 
