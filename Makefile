@@ -33,6 +33,7 @@ book: setup labs  ## the executed book, in _build/
 
 grade: setup labs  ## the sample class
 	@$(PY) -m autograder.sample
+	@.venv/bin/autograder grade descent --class _build/sample --timeout 10
 
 audit: setup  ## are the labs' tests right?
 	@.venv/bin/autograder audit

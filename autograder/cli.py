@@ -21,6 +21,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # a fault of ours shows Python's own traceback
 )
+LabName = Annotated[str, typer.Argument(metavar="LAB", help="A lab's name, or its folder.")]
+ClassFolder = Annotated[Path, typer.Option("--class", metavar="DIR", help="The class folder.")]
+GradebookUrl = Annotated[
+    str, typer.Option(metavar="URL", help="nbgrader's database, as SQLAlchemy writes it.", show_default="in the class")
+]
 LabNames = Annotated[list[str] | None, typer.Argument(metavar="[LAB]...", help="Labs by name; all when none is given.")]
 
 
@@ -78,6 +83,61 @@ def release(
 
 
 @app.command()
+def grade(
+    name: LabName,
+    classroom: ClassFolder = Path("class"),
+    isolation: Annotated[
+        str, typer.Option(help="warm, cold or none. This version has only none, and wants it said.", show_default=False)
+    ] = "",
+    workers: Annotated[int, typer.Option(help="Processes; 0 is one for each core.", min=0)] = 0,
+    gradebook: GradebookUrl = "",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Draw a new secret seed and grade everyone anew.")] = False,
+    seed: Annotated[str | None, typer.Option(help="Set the secret seed.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Grade again what has not changed.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait while somebody else grades this class.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds a cell may take.", min=1)] = 60.0,
+    notebook_timeout: Annotated[float, typer.Option(help="Seconds a whole hand-in may take.", min=1)] = 900.0,
+    max_output: Annotated[int, typer.Option(help="Bytes a cell may print.", min=1000)] = 1_000_000,
+) -> None:
+    """Grade a class's hand-ins that are new or have changed; writes gradebook, feedback, grades and report."""
+    from autograder.classroom import Classroom
+    from autograder.execution import Limits
+    from autograder.grading import Options
+    from autograder.grading import grade as run
+    from autograder.progress import choose
+
+    limits = Limits(cell_seconds=timeout, handin_seconds=notebook_timeout, output_bytes=max_output)
+    options = Options(isolation, workers, fresh, seed, force, wait, limits)
+    progress = choose(as_json)
+    (lab,) = _labs([name])
+    try:
+        progress.end(run(lab, Classroom(classroom, gradebook), options, progress))
+    except KeyboardInterrupt:
+        print("Stopped. What was graded is kept; the same command goes on from there.", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def export(
+    name: LabName,
+    to: Annotated[str, typer.Option(help="csv, canvas or moodle.")] = "csv",
+    classroom: ClassFolder = Path("class"),
+    gradebook: GradebookUrl = "",
+    output: Annotated[Path | None, typer.Option(help="The file to write.", show_default="LAB/ in the class")] = None,
+) -> None:
+    """Write a class's grades for another system, points by hand and late penalties counted."""
+    from autograder.classroom import Classroom
+    from autograder.export import export as run
+
+    (lab,) = _labs([name])
+    path, remarks = run(lab, Classroom(classroom, gradebook), to, output)
+    _say(f"wrote {_short(path)}")
+    for remark in remarks:
+        _say(remark)
+
+
+@app.command()
 def audit(
     names: LabNames = None,
     thorough: Annotated[bool, typer.Option("--thorough", help="Everything, on many seeds.")] = False,
@@ -90,12 +150,15 @@ def audit(
 
 
 def _labs(names: list[str] | None) -> list:
-    from autograder.labs import lab_names, load_lab
+    from autograder.labs import LabError, lab_names, load_lab
 
     names = names or list(lab_names())
     if not names:
         raise AutograderError(f"found no labs; wanted a folder with a lab.py in {_short(paths.SOLUTIONS)}.")
-    return [load_lab(name) for name in names]
+    try:
+        return [load_lab(name) for name in names]
+    except (FileNotFoundError, LabError) as error:
+        raise AutograderError(str(error)) from error
 
 
 def _short(path: Path) -> str:

@@ -16,9 +16,10 @@ if typing.TYPE_CHECKING:
     from autograder.grading import Summary
 
 FIRST_TIME = "it was not graded before"
-STAMP = (
-    "Not isolated: the students' code ran with the grader's own rights, beside the tests. Trust these points as you"
-    " trust the students."
+STAMP = "Not isolated"
+STAMP_TEXT = (
+    "The students' code ran with the grader's own rights, beside the tests."
+    " Trust these points as you trust the students."
 )
 
 
@@ -170,7 +171,7 @@ def summary_lines(summary: "Summary") -> list[str]:
     elif summary.regraded:
         lines.append(f"{_count(summary.regraded, 'hand-in')} graded again; no points moved.")
     if summary.isolation == "none":
-        lines.append(STAMP)
+        lines.append(f"{STAMP}. {STAMP_TEXT}")
     lines += [f"Report:   {summary.report}", f"Grades:   {summary.grades}", f"Feedback: {summary.feedback}"]
     return lines
 

@@ -28,7 +28,7 @@ from autograder.classroom import Classroom
 from autograder.files import write_atomically
 from autograder.gradebook import CellGrade, Standing
 from autograder.labs import Lab
-from autograder.progress import STAMP
+from autograder.progress import STAMP, STAMP_TEXT
 from autograder.results import CellResult, Result
 from autograder.verdicts import cut, printed
 
@@ -322,5 +322,8 @@ def _page(template: str, **values) -> str:
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     return (
-        _environment().get_template(template).render(style=Markup(style), policy=policy, stamp=STAMP, **values) + "\n"
+        _environment()
+        .get_template(template)
+        .render(style=Markup(style), policy=policy, stamp=STAMP, stamp_text=STAMP_TEXT, **values)
+        + "\n"
     )

@@ -249,9 +249,9 @@ def state_of(cells: list[CellResult], notes: list[dict], limits_hit: list[dict])
         "duplicate_cell",
         "cell_type_changed",
     ):
-        for note in notes:
-            if note["code"] == word:
-                return "graded", word, note["text"]
+        texts = [note["text"] for note in notes if note["code"] == word]
+        if texts:
+            return "graded", word, " ".join(texts)
     if limits_hit:
         return "graded", f"{limits_hit[0]['limit']}_limit", f"{limits_hit[0]['cell']}: {limits_hit[0]['text']}"
     return "graded", "", ""
