@@ -30,7 +30,19 @@ def copy_figures(app, exception) -> None:
         shutil.copyfile(path, target / path.name)
 
 
+def drop_dead_weight(app, exception) -> None:
+    """What the theme lays beside its files and no page loads: templates, source maps, launch buttons, translations."""
+    if exception or app.builder.format != "html":
+        return
+    static = Path(app.outdir) / "_static"
+    for pattern in ("*webpack-macros.html", "**/*.map", "images/logo_*"):
+        for path in static.glob(pattern):
+            path.unlink()
+    shutil.rmtree(static / "locales", ignore_errors=True)
+
+
 def setup(app):
     app.add_config_value("comments_config", {}, "")  # sphinx_comments' own: Jupyter Book sets it, we do without
     app.connect("html-page-context", load_figures)
     app.connect("build-finished", copy_figures)
+    app.connect("build-finished", drop_dead_weight)
