@@ -122,7 +122,8 @@ def _ways_agree(lab: Lab, task: Task, outcome: Outcome) -> Iterator[Finding]:
             other = across[alone.grade_id]
             if alone.ok != other.ok and other.kind != "wire":
                 passing, failing = ("in the notebook", other) if alone.ok else ("across the bridge", alone)
-                message = f"{alone.grade_id}: {_called(task)} passes {passing} only (seed {seed}); otherwise: {_said(failing)}"
+                who = f"{alone.grade_id}: {_called(task)} passes {passing} only (seed {seed})"
+                message = f"{who}; otherwise: {_said(failing)}"
                 yield Finding.at(lab, failing.lab_line or lab.cell(alone.grade_id).line, message)
 
 

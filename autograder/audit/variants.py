@@ -116,7 +116,7 @@ _SWAPS: dict[type, type] = {
 
 
 def mutated(source: str) -> Iterator[tuple[str, int, str]]:
-    """(what was changed, its line from 1, the changed source) for each change that can be made in a cell's functions."""
+    """(what was changed, its line from 1, the changed source) for each change that can be made in a cell."""
     tree = ast.parse(source)
     count = sum(1 for _ in ast.walk(tree))
     for number in range(count):  # the same walk over a copy finds the same node

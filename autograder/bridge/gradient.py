@@ -55,16 +55,16 @@ class _Across(torch.autograd.Function):
                 raise WireError("the student's side gave a gradient of another shape, dtype or device")
         if again:  # create_graph=True: fine as long as nobody goes backward through the gradient itself
             some = [gradient for gradient in found if gradient is not None]
-            once = iter(_Once.apply(*some, *(g for g in gradients if g is not None and g.requires_grad)))
+            once = iter(_Once.apply(torch.zeros((), requires_grad=True), *some))
             found = [None if gradient is None else next(once) for gradient in found]
         return None, None, torch.zeros(()), *found
 
 
 class _Once(torch.autograd.Function):
-    """The identity, whose backward says what is not possible."""
+    """The identity for `tensors`, whose backward says what is not possible. `anchor` requires grad, so there is one."""
 
     @staticmethod
-    def forward(ctx, *tensors: torch.Tensor):
+    def forward(ctx, anchor: torch.Tensor, *tensors: torch.Tensor):
         return tuple(tensor.clone() for tensor in tensors)
 
     @staticmethod

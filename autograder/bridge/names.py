@@ -55,7 +55,9 @@ class SharedNames:
             if place == SETUP:
                 found = self.setup[qualified]
             elif _ours(place):
-                found = reduce(getattr, qualified.split("."), _module(place))
+                found = reduce(_member, qualified.split("."), _module(place))
+                if not _ours(getattr(found, "__module__", None) or place):  # imported there from elsewhere
+                    return None
             else:
                 return None
         except (AttributeError, ImportError, KeyError):
@@ -65,6 +67,14 @@ class SharedNames:
 
 def _ours(module: str) -> bool:
     return module.partition(".")[0] in PACKAGES
+
+
+def _member(owner: Any, name: str) -> Any:
+    """A module's function or class, or a class's; not another module, through which everything could be reached."""
+    found = getattr(owner, name)
+    if isinstance(found, types.ModuleType):
+        raise AttributeError(name)
+    return found
 
 
 def _module(name: str) -> Any:
