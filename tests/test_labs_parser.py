@@ -132,6 +132,11 @@ class TestNames:
         )
         assert [cell.name for cell in load(text).dependents("loss")] == ["loss", "other"]
 
+    def test_dependence_through_the_reference_alone_is_seen(self, load):
+        text = SETUP + SOLUTION + HIDDEN + SOLUTION.replace("loss", "other") + HIDDEN.replace('"loss"', '"other"')
+        text = text.replace('tests="other" points=2\nassert loss(1) == 1', 'tests="other" points=2')
+        assert [cell.name for cell in load(text).dependents("loss")] == ["loss", "other"]
+
     def test_reference_is_made_on_the_first_line_of_the_hidden_block_and_runs(self, lab):
         lines = lab.source_with_reference(lab.cell("test_step")).split("\n")
         at = lines.index("### BEGIN HIDDEN TESTS")
@@ -142,7 +147,7 @@ class TestNames:
                 exec(lab.source_with_reference(cell), space)
         assert space["reference"].step is not space["step"]
 
-    @pytest.mark.parametrize("body", [r"return '\n\\'", "return \"'''\"", "return 'λ' + r'\\d'"])
+    @pytest.mark.parametrize("body", [r"return ('\n\\')", "return \"'''\"", "return ('λ' + r'\\d')", "return 'x'"])
     def test_reference_source_survives_being_written_into_a_cell(self, load, body):
         solution = SOLUTION.replace("return x", body)
         hidden = "### BEGIN HIDDEN TESTS\nassert reference.loss(1) == loss(1)\n### END HIDDEN TESTS\n"
