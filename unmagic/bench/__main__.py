@@ -10,7 +10,7 @@ import sys
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m unmagic.bench",
-        description="Time what the course computes, on the CPU and on a GPU where there is one (UNMAGIC_DEVICE chooses).",
+        description="Time what the course computes, on the CPU and on the GPU if there is one (see UNMAGIC_DEVICE).",
     )
     parser.add_argument("--only", default="", metavar="WORDS", help="only what has WORDS in its name")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="timed rounds after one to warm up (5)")

@@ -105,7 +105,7 @@ def _compose(random: _Random, distance: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Background bands, the object, strokes over both, texture, light and noise: (N, 3, P) in [0, 1]."""
     # How sharp and how strong edges are differs more between images than between classes, so that the amount of edges,
     # which is larger in a frame than in a disc, tells next to nothing.
-    soft, contrast = random.uniform(1, 2.5, 1), random.uniform(0.5, 1, 1)  # (N, 1)
+    soft, contrast = random.uniform(1, 2, 1), random.uniform(0.6, 1, 1)  # (N, 1)
     paint = random.uniform(0, 1, 3, 1)  # the object's colour
     # A background colour differs from it by 0.25 to 0.75 of the circle in each channel: always visible, still uniform.
     backs = torch.remainder(paint[:, None] + random.uniform(0.25, 0.75, 1 + BANDS, 3, 1), 1)  # (N, 1 + BANDS, 3, 1)
@@ -122,7 +122,7 @@ def _compose(random: _Random, distance: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
     a = random.uniform(0, 2 * math.pi, 1)
     light = 1 + random.uniform(0, 0.25, 1) * (a.cos() * x + a.sin() * y) / (SIDE / 2)  # (N, P)
-    grain = random.uniform(0, 0.2, 1, 1) * random.uniform(-1, 1, 1, x.shape[1])  # (N, 1, P)
+    grain = random.uniform(0, 0.15, 1, 1) * random.uniform(-1, 1, 1, x.shape[1])  # (N, 1, P)
     middle = random.uniform(0.35, 0.65, 1)  # what the contrast shrinks towards
     return torch.lerp(middle[:, None], scene * light[:, None], contrast[:, None]).add_(grain).clamp_(0, 1)
 
