@@ -18,13 +18,11 @@ except ImportError as problem:
 from unmagic.figures import STATIC
 from unmagic.figures.bundle import bundle
 
-# Every figure brings this with it; the browser runs the module once a page. `data-content_root` is Sphinx's way from a
-# page to the root of the book.
-_START = """\
-<script type="module">
-const root = new URL(document.documentElement.dataset.content_root || "./", document.baseURI);
-import(new URL("figures/loader.js", root)).catch((problem) => {
-  console.warn(problem.message);
+# The book loads figures/loader.js on pages with a figure. A browser runs no module of a page that was opened as a file, so
+# what says so then is an ordinary script.
+_UNLESS_ALIVE = """\
+<script>
+addEventListener("load", () => {
   for (const figure of document.querySelectorAll(".unmagic-figure:not([data-alive])")) {
     figure.dataset.alive = "no";
     figure.innerHTML = "<p role=alert>This figure lives when the book is served: type <code>make course</code>, or " +
@@ -49,8 +47,8 @@ class Figure(anywidget.AnyWidget):
     A subclass names its module (a file ``static/<module>.js`` whose default export has ``render({ model, el })``),
     declares its state as traits tagged ``sync=True``, and draws `still`. In a notebook it is an ordinary widget: set a
     trait and the figure follows, move the figure and the trait follows. When the book is built (environment
-    ``UNMAGIC_BOOK=1``) it opens no channel to a kernel and shows as static mark-up, which ``figures/loader.js`` brings to
-    life; readers without scripts see the still.
+    ``UNMAGIC_BOOK=1``) it opens no channel to a kernel and shows as static mark-up, which ``figures/loader.js`` brings
+    to life; readers without scripts see the still.
     """
 
     module: ClassVar[str]
@@ -82,7 +80,7 @@ class Figure(anywidget.AnyWidget):
         raise NotImplementedError(f"{type(self).__name__} has no still: write still() -> Still")
 
     def markup(self) -> str:
-        """The figure on a static page: its name and state, a still for readers without scripts, and what starts it."""
+        """The figure on a static page: its name and state, a still for readers without scripts, and what explains a failure."""
         state = html.escape(json.dumps(self.public_state(), sort_keys=True, allow_nan=False))
         still = self.still()
         # without scripts the book's own theme switch does not work either, so the system's preference decides
@@ -92,7 +90,7 @@ class Figure(anywidget.AnyWidget):
         )
         return (
             f'<div class="unmagic-figure" data-figure="{self.module}" data-state="{state}">'
-            f"<noscript>{picture}</noscript></div>\n{_START}"
+            f"<noscript>{picture}</noscript></div>\n{_UNLESS_ALIVE}"
         )
 
 

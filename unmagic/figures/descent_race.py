@@ -30,11 +30,11 @@ def _preset(start: list[float], learning_rate: float, momentum: float, noise: fl
 # What each surface starts with, chosen so that the race shows what the surface is for.
 PRESETS = MappingProxyType(
     {
-        "bowl": _preset([-3.0, 1.5], 0.02, 0.8, noise=0.4, epochs=20, kappa=15.0),
-        "ravine": _preset([-3.2, 2.0], 0.05, 0.9, noise=0.3, epochs=40),
+        "bowl": _preset([-3.4, -0.4], 0.02, 0.8, noise=0.4, epochs=20, kappa=15.0),
+        "ravine": _preset([-3.4, -2.0], 0.03, 0.8, noise=0.3, epochs=40),
         "rosenbrock": _preset([-1.2, 1.0], 0.001, 0.9, noise=0.3, epochs=200),
-        "two_minima": _preset([1.8, 1.2], 0.05, 0.9, noise=0.6, epochs=40),
-        "unit": _preset([-0.6, 1.2, 0.0], 0.5, 0.8, noise=0.4, epochs=20),
+        "two_minima": _preset([1.8, 1.2], 0.05, 0.85, noise=0.7, epochs=40),
+        "unit": _preset([-0.6, 1.2, 0.0], 0.15, 0.8, noise=0.4, epochs=20),
     }
 )
 
@@ -66,7 +66,7 @@ class DescentRace(Figure):
     (0.002, 200)
     >>> race.surface = "bowl"
     >>> race.start
-    [-3.0, 1.5]
+    [-3.4, -0.4]
     """
 
     module = "descent_race"

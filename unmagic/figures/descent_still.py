@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unmagic.figures.descent import POINTS, RACERS, Surface
+from unmagic.style import PALETTES
 
 import base64
 import io
@@ -14,17 +15,14 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
-# colour for light and for dark, line and marker: the same as in the browser
+# the course's colour, line and marker: the same as in the browser
 LOOKS = {
-    "batch": ("#0a5aa8", "#6db6ff", "-", "o"),
-    "stochastic": ("#c23b06", "#ff9a62", ":", "^"),
-    "minibatch": ("#0a7350", "#58d6a4", "--", "s"),
-    "momentum": ("#87308f", "#e6a0ee", "-.", "D"),
+    "batch": ("blue", "-", "o"),
+    "stochastic": ("orange", ":", "^"),
+    "minibatch": ("green", "--", "s"),
+    "momentum": ("pink", "-.", "D"),
 }
-_PAGE = {
-    "light": ("#ffffff", "#1d2733", ["#8fc1d6", "#c9e1e8", "#eeeee4", "#f7efdf"]),
-    "dark": ("#12171d", "#e8edf2", ["#1e4a5c", "#1a3440", "#19242c", "#1d1c20"]),
-}
+MAP = {"light": ["#a9cfe0", "#d3e6ec", "#f0f0e8", "#f9f2e4"], "dark": ["#1b4a60", "#183543", "#17242d", "#1b1b1f"]}
 
 
 def lowest(surface: Surface, steps: int = 60) -> torch.Tensor:
@@ -63,7 +61,8 @@ def draw(
 
     sizes: points in each racer's batch.
     """
-    paper, ink, stops = _PAGE[theme]
+    palette = PALETTES[theme]
+    paper, ink = palette["page"], palette["ink"]
     floor = float(surface.loss(minimum))
     with plt.rc_context(
         {
@@ -80,10 +79,11 @@ def draw(
         x, y, J = heights(surface)
         height = np.log1p(np.maximum(0, J - floor) / max(1e-9, 0.02 * (np.median(J) - floor)))
         levels = np.linspace(0, height.max(), 16)
-        left.contourf(x, y, height, levels=levels, cmap=LinearSegmentedColormap.from_list("map", stops))
+        left.contourf(x, y, height, levels=levels, cmap=LinearSegmentedColormap.from_list("map", MAP[theme]))
         left.contour(x, y, height, levels=levels[1:], colors=ink, linewidths=0.4, alpha=0.5)
         for racer, path in paths.items():
-            colour, line, mark = LOOKS[racer][theme == "dark"], *LOOKS[racer][2:]
+            name, line, mark = LOOKS[racer]
+            colour = palette[name]
             style = dict(color=colour, linestyle=line, linewidth=1.5)
             left.plot(path[:, 0], path[:, 1], **style)
             left.plot(*path[-1, :2], marker=mark, color=colour, markeredgecolor=paper, markersize=8)

@@ -2,22 +2,22 @@
 
 /** An element: h("p", { class: "hint", onclick: f, hidden: true }, "text", child…). */
 export function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value != null) element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
+	const element = document.createElement(tag);
+	for (const [name, value] of Object.entries(attributes)) {
+		if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+		else if (value === true) element.setAttribute(name, "");
+		else if (value !== false && value != null) element.setAttribute(name, value);
+	}
+	element.append(...children);
+	return element;
 }
 
 /** A number in three significant digits, for reading: 0.0123, 4.56e−7, 12,300. */
 export function format(x) {
-  if (!Number.isFinite(x)) return "∞";
-  const size = Math.abs(x);
-  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return x.toExponential(1).replace("e-", "e−").replace("e+", "e").replace(/^-/, "−");
-  return Number(x.toPrecision(3)).toLocaleString("en-US", { maximumFractionDigits: 5 }).replace("-", "−");
+	if (!Number.isFinite(x)) return "∞";
+	const size = Math.abs(x);
+	if (size !== 0 && (size < 1e-3 || size >= 1e5)) return x.toExponential(1).replace("e-", "e−").replace("e+", "e").replace(/^-/, "−");
+	return Number(x.toPrecision(3)).toLocaleString("en-US", { maximumFractionDigits: 5 }).replace("-", "−");
 }
 
 let count = 0;
@@ -27,91 +27,91 @@ let count = 0;
  * Returns { root, range, label(text), show(value), fraction(value), limits(min, max) }.
  */
 export function slider({ label, min, max, step, log = false, text = format, input }) {
-  const to = log ? Math.log10 : (x) => x;
-  const from = log ? (x) => Number((10 ** x).toPrecision(3)) : (x) => x;
-  const id = `unmagic-${++count}`;
-  const range = h("input", { type: "range", id, min: to(min), max: to(max), step: log ? 0.01 : step });
-  const value = h("span", { class: "value", "aria-hidden": "true" });
-  const name = h("label", { for: id }, label);
-  const show = (x) => {
-    if (document.activeElement !== range || Math.abs(from(Number(range.value)) - x) > Math.abs(x) * 1e-3) range.value = to(x);
-    value.textContent = text(x);
-    range.setAttribute("aria-valuetext", text(x));
-  };
-  range.addEventListener("input", () => {
-    const x = from(Number(range.value));
-    show(x);
-    input(x);
-  });
-  return {
-    root: h("div", { class: "control" }, h("div", { class: "name" }, name, value), range),
-    range,
-    show,
-    label: (words) => (name.textContent = words),
-    fraction: (x) => (to(x) - Number(range.min)) / (Number(range.max) - Number(range.min)),
-    limits(low, high) {
-      [range.min, range.max] = [to(low), to(high)];
-    },
-  };
+	const to = log ? Math.log10 : (x) => x;
+	const from = log ? (x) => Number((10 ** x).toPrecision(3)) : (x) => x;
+	const id = `unmagic-${++count}`;
+	const range = h("input", { type: "range", id, min: to(min), max: to(max), step: log ? 0.01 : step });
+	const value = h("span", { class: "value", "aria-hidden": "true" });
+	const name = h("label", { for: id }, label);
+	const show = (x) => {
+		if (document.activeElement !== range || Math.abs(from(Number(range.value)) - x) > Math.abs(x) * 1e-3) range.value = to(x);
+		value.textContent = text(x);
+		range.setAttribute("aria-valuetext", text(x));
+	};
+	range.addEventListener("input", () => {
+		const x = from(Number(range.value));
+		show(x);
+		input(x);
+	});
+	return {
+		root: h("div", { class: "control" }, h("div", { class: "name" }, name, value), range),
+		range,
+		show,
+		label: (words) => (name.textContent = words),
+		fraction: (x) => (to(x) - Number(range.min)) / (Number(range.max) - Number(range.min)),
+		limits(low, high) {
+			[range.min, range.max] = [to(low), to(high)];
+		},
+	};
 }
 
 /** A labelled select: { label, options: [[value, text]…], input(value) } → { root, select, show(value) }. */
 export function choice({ label, options, input }) {
-  const id = `unmagic-${++count}`;
-  const select = h("select", { id, onchange: () => input(select.value) }, ...options.map(([value, text]) => h("option", { value }, text)));
-  return {
-    root: h("div", { class: "control choice" }, h("label", { for: id }, label), select),
-    select,
-    show: (value) => (select.value = value),
-  };
+	const id = `unmagic-${++count}`;
+	const select = h("select", { id, onchange: () => input(select.value) }, ...options.map(([value, text]) => h("option", { value }, text)));
+	return {
+		root: h("div", { class: "control choice" }, h("label", { for: id }, label), select),
+		select,
+		show: (value) => (select.value = value),
+	};
 }
 
 /** "dark" or "light": what the book's theme, JupyterLab, VS Code or else the system says. */
 export function pageTheme() {
-  const { documentElement: page, body } = document;
-  const said = page.dataset.theme ?? page.getAttribute("theme");
-  if (said === "dark" || said === "light") return said;
-  if (body.dataset.jpThemeLight) return body.dataset.jpThemeLight === "true" ? "light" : "dark";
-  if (body.dataset.vscodeThemeKind) return body.dataset.vscodeThemeKind.includes("light") ? "light" : "dark";
-  return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+	const { documentElement: page, body } = document;
+	const said = page.dataset.theme ?? page.getAttribute("theme");
+	if (said === "dark" || said === "light") return said;
+	if (body.dataset.jpThemeLight) return body.dataset.jpThemeLight === "true" ? "light" : "dark";
+	if (body.dataset.vscodeThemeKind) return body.dataset.vscodeThemeKind.includes("light") ? "light" : "dark";
+	return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 }
 
 /** Keeps root's data-unmagic-theme with the page's and calls changed() after each change. Returns what stops it. */
 export function followTheme(root, changed) {
-  const media = matchMedia("(prefers-color-scheme: dark)");
-  const look = () => {
-    const theme = pageTheme();
-    if (root.dataset.unmagicTheme === theme) return;
-    root.dataset.unmagicTheme = theme;
-    changed();
-  };
-  const watch = new MutationObserver(look);
-  const attributeFilter = ["data-theme", "theme", "data-jp-theme-light", "data-vscode-theme-kind"];
-  for (const element of [document.documentElement, document.body]) watch.observe(element, { attributes: true, attributeFilter });
-  media.addEventListener("change", look);
-  look();
-  return () => {
-    watch.disconnect();
-    media.removeEventListener("change", look);
-  };
+	const media = matchMedia("(prefers-color-scheme: dark)");
+	const look = () => {
+		const theme = pageTheme();
+		if (root.dataset.unmagicTheme === theme) return;
+		root.dataset.unmagicTheme = theme;
+		changed();
+	};
+	const watch = new MutationObserver(look);
+	const attributeFilter = ["data-theme", "theme", "data-jp-theme-light", "data-vscode-theme-kind"];
+	for (const element of [document.documentElement, document.body]) watch.observe(element, { attributes: true, attributeFilter });
+	media.addEventListener("change", look);
+	look();
+	return () => {
+		watch.disconnect();
+		media.removeEventListener("change", look);
+	};
 }
 
 /** The figure's custom properties as colours: colours(root, ["ink", "paper"]) reads --ink and --paper. */
 export function colours(root, names) {
-  const style = getComputedStyle(root);
-  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+	const style = getComputedStyle(root);
+	return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
 /** Sizes a canvas to its box in device pixels; returns { g, width, height, ratio }, the context in CSS pixels, cleared. */
 export function sharp(canvas) {
-  const ratio = Math.min(window.devicePixelRatio || 1, 3);
-  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-  const [w, h_] = [Math.round(width * ratio), Math.round(height * ratio)];
-  if (canvas.width !== w || canvas.height !== h_) [canvas.width, canvas.height] = [w, h_];
-  const g = canvas.getContext("2d");
-  g.setTransform(ratio, 0, 0, ratio, 0, 0);
-  g.clearRect(0, 0, width, height);
-  return { g, width, height, ratio };
+	const ratio = Math.min(window.devicePixelRatio || 1, 3);
+	const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+	const [w, h_] = [Math.round(width * ratio), Math.round(height * ratio)];
+	if (canvas.width !== w || canvas.height !== h_) [canvas.width, canvas.height] = [w, h_];
+	const g = canvas.getContext("2d");
+	g.setTransform(ratio, 0, 0, ratio, 0, 0);
+	g.clearRect(0, 0, width, height);
+	return { g, width, height, ratio };
 }
 
 export const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
