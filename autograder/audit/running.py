@@ -53,7 +53,13 @@ class Outcome:
 
 
 def run_tasks(lab: Lab, tasks: Sequence[Task], workers: int, advance: Callable[[Task], None]) -> list[Outcome]:
-    """The outcomes of all tasks, in their order. `advance` is called as each ends."""
+    """The outcomes of all tasks, in their order. `advance` is called as each ends. Without workers they run here."""
+    if not workers:
+        here = []
+        for task in tasks:
+            here.append(perform(lab, task))
+            advance(task)
+        return here
     outcomes: dict[int, Outcome] = {}
     # a fork copies one thread only: with others about, start afresh
     single = len(os.listdir("/proc/self/task")) == 1 if os.path.isdir("/proc/self/task") else False
@@ -81,12 +87,17 @@ def _prepare(lab: Lab) -> None:
 
 
 def _work(task: Task) -> Outcome:
+    return perform(_lab, task)
+
+
+def perform(lab: Lab, task: Task) -> Outcome:
+    """Runs one task in this process."""
     started = time.perf_counter()
     results = {}
     try:
         for seed, bridge in task.runs:
             with _limited(task.limit):
-                examination = examine(_lab, task.answers, seed=seed, tests=task.tests, bridge=bridge)
+                examination = examine(lab, task.answers, seed=seed, tests=task.tests, bridge=bridge)
             results[seed, bridge] = tuple(examination.results)
     except Stopped:
         return Outcome(results, f"took longer than {task.limit:g} s", None, time.perf_counter() - started)

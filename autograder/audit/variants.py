@@ -128,6 +128,13 @@ def mutated(source: str) -> Iterator[tuple[str, int, str]]:
                 break
             after = ast.unparse(ast.fix_missing_locations(node))
             yield f"{_short(before)} → {_short(after)}", node.lineno, ast.unparse(ast.fix_missing_locations(mutant))
+        body = getattr(next(node for n, node in enumerate(ast.walk(tree)) if n == number), "body", [])
+        for place, statement in enumerate(body if isinstance(body, list) else []):
+            if _stands_alone(statement):
+                mutant = copy.deepcopy(tree)
+                owner = next(node for n, node in enumerate(ast.walk(mutant)) if n == number)
+                owner.body[place] = ast.Pass()
+                yield f"{_short(ast.unparse(statement))} → nothing", statement.lineno, ast.unparse(mutant)
 
 
 def _mutate(node: Any, which: int, tree: ast.Module) -> bool:
@@ -147,21 +154,15 @@ def _mutate(node: Any, which: int, tree: ast.Module) -> bool:
             node.op = ast.UAdd() if isinstance(node.op, ast.USub) else ast.Not()
             if isinstance(node.op, ast.Not):
                 node.operand = ast.UnaryOp(ast.Not(), node.operand)
-        case ast.FunctionDef() | ast.If() | ast.For() | ast.While() | ast.With() if which == 0:
-            return _drop_statement(node)
         case _:
             return False
     return not _in_signature(node, tree)
 
 
-def _drop_statement(node: Any) -> bool:
-    """Takes the first statement out that does something by itself: an update, or a call for its effect."""
-    for number, statement in enumerate(node.body):
-        called = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
-        if called or isinstance(statement, ast.AugAssign):
-            node.body[number] = ast.copy_location(ast.Pass(), statement)
-            return True
-    return False
+def _stands_alone(statement: ast.stmt) -> bool:
+    """An update, or a call for its effect: without it the cell still runs."""
+    called = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+    return called or isinstance(statement, ast.AugAssign)
 
 
 def _in_signature(node: ast.AST, tree: ast.Module) -> bool:

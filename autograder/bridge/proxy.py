@@ -7,6 +7,7 @@ copied back: what the student's code does to its arguments stays on its side.
 from __future__ import annotations
 
 import builtins
+import sys
 import weakref
 from collections.abc import Iterator
 from functools import cache
@@ -70,6 +71,7 @@ class Bridge:
         self._transport, self._shared, self._limits = transport, shared, limits
         self._handles: weakref.WeakValueDictionary[int, Handle] = weakref.WeakValueDictionary()
         self._dropped: list[list[int]] = []  # [number, times received] of handles that are gone here
+        self.refusals: list[WireError] = []  # what could not be sent, also where a test caught the error
 
     def names(self) -> list[str]:
         """All names that the student's side has at top level."""
@@ -88,7 +90,9 @@ class Bridge:
             message = encoder.encode([operation, list(args), torch.is_grad_enabled(), dropped])
         except WireError as error:
             self._dropped += dropped
-            raise WireError(f"{_place(operation, error.path)}{error}", error.path) from None
+            refusal = WireError(f"{_place(operation, error.path)}{error}", error.path, _stack())
+            self.refusals.append(refusal)
+            raise refusal from None
         inputs = [tensor for _, tensor in encoder.tracked]
         connected: list[Tape] = []
 
@@ -157,6 +161,15 @@ class Bridge:
     def _when_gone(self, kept: Handle | Tape, received: list[int]) -> None:
         """The next request tells the student's side to forget its part of `kept`."""
         weakref.finalize(kept, lambda: self._dropped.append(received)).atexit = False
+
+
+def _stack() -> list[tuple[str, int]]:
+    """File and line of each frame that led here, innermost first."""
+    frame, found = sys._getframe(1), []
+    while frame is not None:
+        found.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    return found
 
 
 def _no_name(name: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,9 +14,9 @@ import torch
 class WireError(Exception):
     """A value may not cross, or bytes are not what was agreed. `path` leads to the value: (1, 0, "x")."""
 
-    def __init__(self, message: str, path: tuple = ()):
+    def __init__(self, message: str, path: tuple = (), stack: Sequence[tuple[str, int]] = ()):
         super().__init__(message)
-        self.path = path
+        self.path, self.stack = path, stack
 
 
 class Message(NamedTuple):

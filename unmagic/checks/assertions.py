@@ -107,8 +107,9 @@ def assert_in_range(
     above = torch.zeros_like(entries) if high is None else entries - high
     excess = torch.maximum(below, above)
     if (excess > 0).any():
-        index = tuple(torch.unravel_index(excess.argmax(), excess.shape))
-        where = f" at {[int(i) for i in index]}" if index else ""
+        # NumPy's: torch's own would import all of SymPy at the first failed check, seconds
+        index = tuple(int(i) for i in np.unravel_index(int(excess.argmax()), tuple(excess.shape)))
+        where = f" at {list(index)}" if index else ""
         wanted = f"{'-∞' if low is None else f'{low:.6g}'} to {'∞' if high is None else f'{high:.6g}'}"
         message = f"{name}: out of range.\n Found {entries[index].item():.6g}{where}, wanted {wanted}."
         raise CheckError(message, kind="range", name=name, hint=hint)

@@ -6,6 +6,7 @@ from unmagic.checks.errors import CheckError, Kind
 
 import typing
 
+import numpy as np
 import torch
 
 # (rtol, atol) by dtype. Wider than torch.testing's: a right answer that adds up in another order must pass.
@@ -180,7 +181,8 @@ class _Comparison:
         if not wrong.any():
             return
         excess = torch.where(wrong, off / allowed.clamp_min(1e-300), -1.0)
-        index = tuple(int(i) for i in torch.unravel_index(excess.argmax(), excess.shape))
+        # NumPy's: torch's own would import all of SymPy at the first failed check, seconds
+        index = tuple(int(i) for i in np.unravel_index(int(excess.argmax()), tuple(excess.shape)))
         count = f"{int(wrong.sum())} of {wrong.numel()} entries are wrong" if found.dim() else "wrong value"
         place = f"Worst at {list(index)}: found" if index else "Found"
         limit = "must be exact" if not rtol and not atol else f"off by {off[index]:.3g}, allowed {allowed[index]:.3g}"
