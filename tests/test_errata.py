@@ -1,0 +1,96 @@
+"""The errata page's proofs, against the numbers of the papers and nets built from torch's modules."""
+
+import pytest
+import torch
+from pages import run_page
+from torch import nn
+
+
+@pytest.fixture(scope="module")
+def glued():
+    return run_page("errata").glued
+
+
+# from the papers' tables and the standards they define; none is read off the page
+KNOWN = {
+    "e-sep3": 33_920,
+    "e-plain3": 294_912,
+    "e-sep1": 32_896,
+    "e-plain1": 32_768,
+    "e-lenet": 60_000,  # LeCun et al. 1998, section II.B
+    "e-alex-first": 290_400,
+    "e-alex-sum": 659_272,
+    "e-crops": 2_178,
+    "e-images-training": 1_281_167,  # Russakovsky et al. 2015, table 2
+    "e-images-all": 1_431_167,
+    "e-googlenet": 6_998_552,
+    "e-googlenet-body": 5_973_552,
+    "e-googlenet-layers": 22,  # Szegedy et al. 2015, section 5
+    "e-naive": 387_296,
+    "e-naive-channels": 416,
+    "e-reduced": 163_696,
+    "e-reduced-channels": 256,
+    "e-model-c": 954_730,
+    "e-all-cnn-c": 1_369_738,
+    "e-stem": 112,  # He et al. 2016, table 1
+    "e-cam-ratio": 30,
+    "e-bn-values": 2,
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_count_is_the_papers(glued, name):
+    assert glued[name] == pytest.approx(KNOWN[name], rel=1e-9)
+
+
+def parameters(*layers):
+    return sum(p.numel() for layer in layers for p in layer.parameters())
+
+
+class Inception(nn.Module):
+    """Szegedy et al. 2015, figure 2b, with biases."""
+
+    def __init__(self, cin, one, r3, three, r5, five, pool):
+        super().__init__()
+        self.one = nn.Conv2d(cin, one, 1)
+        self.three = nn.Sequential(nn.Conv2d(cin, r3, 1), nn.Conv2d(r3, three, 3, padding=1))
+        self.five = nn.Sequential(nn.Conv2d(cin, r5, 1), nn.Conv2d(r5, five, 5, padding=2))
+        self.pool = nn.Sequential(nn.MaxPool2d(3, 1, 1), nn.Conv2d(cin, pool, 1))
+
+    def forward(self, x):
+        return torch.cat([branch(x) for branch in (self.one, self.three, self.five, self.pool)], dim=1)
+
+
+def test_the_inception_module_built_and_run_has_the_pages_parameters_and_channels(glued):
+    module = Inception(192, 64, 96, 128, 16, 32, 32)
+    assert parameters(module) == glued["e-reduced"]
+    assert module(torch.zeros(1, 192, 28, 28)).shape == (1, glued["e-reduced-channels"], 28, 28)
+
+
+def test_all_cnn_built_from_modules_has_the_pages_parameters(glued):
+    """Springenberg et al. 2014, tables 1 and 2."""
+    shared = [nn.Conv2d(3, 96, 3), nn.Conv2d(96, 96, 3), nn.Conv2d(96, 192, 3), nn.Conv2d(192, 192, 3)]
+    top = [nn.Conv2d(192, 192, 3), nn.Conv2d(192, 192, 1), nn.Conv2d(192, 10, 1)]
+    instead_of_pooling = [nn.Conv2d(96, 96, 3, stride=2), nn.Conv2d(192, 192, 3, stride=2)]
+    assert parameters(*shared, *top) == glued["e-model-c"]
+    assert parameters(*shared, *instead_of_pooling, *top) == glued["e-all-cnn-c"]
+
+
+def test_deformable_offsets_derivative_is_autograds_of_torchs_own_bilinear_sampling(glued):
+    """grid_sample instead of the page's hand-written kernel."""
+    field = torch.randn(7, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    kernel = torch.cartesian_prod(*2 * [torch.tensor([-1.0, 0, 1], dtype=torch.float64)])
+    w = torch.randn(9, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    offsets = 0.3 * torch.rand(9, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64) + 0.1
+    offsets.requires_grad_()
+    places = (3 + kernel + offsets).flip(1) / 3 - 1  # rows and columns 0…6 to grid_sample's x, y in −1…1
+    sampled = nn.functional.grid_sample(field[None, None], places[None, None], align_corners=True).flatten()
+    (w @ sampled).backward()
+    assert glued["e-def-one"] == pytest.approx(float(offsets.grad[4, 0]), rel=1e-9)
+    assert glued["e-def-finite"] == pytest.approx(float(offsets.grad[4, 0]), rel=1e-6)
+
+
+def test_adversarial_training_helps_in_one_setting_and_costs_in_the_other(glued):
+    assert glued["e-adv-helps-adversarial"] > glued["e-adv-helps-plain"] + 0.01
+    assert glued["e-adv-costs-adversarial"] < glued["e-adv-costs-plain"] - 0.05
+    assert glued["e-adv-costs-adversarial"] == pytest.approx(0.9, abs=0.02)  # what the one robust feature gives
