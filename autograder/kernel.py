@@ -24,7 +24,8 @@ from jupyter_client.manager import KernelManager
 from autograder import sanitise
 
 START_SECONDS = 60  # for a kernel to answer for the first time, on a busy machine
-GRACE_SECONDS = 3  # from an interrupt to a kill
+GRACE_SECONDS = 5  # from an interrupt to a kill
+ERROR_BYTES = 2_000  # what an error counts as output at most, so that a long message is still an error
 MESSAGE_BYTES = 32 * 2**20  # one message; what is larger is never taken in
 
 # Asked after an error. It runs beside the student's code, so its answer is taken for text and nothing else.
@@ -174,13 +175,16 @@ class Kernel:
         if run.limit:
             with contextlib.suppress(Exception):
                 self._manager.interrupt_kernel()
-            run.alive = self._collect(request, CellRun(), time.monotonic() + GRACE_SECONDS, output_bytes) is not None
+            run.alive = self._collect(request, CellRun(), time.monotonic() + GRACE_SECONDS, None) is not None
         else:
             run.limit, run.alive = "died", False
         return run
 
-    def _collect(self, request: str, run: CellRun, deadline: float, output_bytes: int) -> dict | None:
-        """Takes in outputs until the kernel is idle. None: a limit was hit (`run.limit`), or the kernel is gone."""
+    def _collect(self, request: str, run: CellRun, deadline: float, output_bytes: int | None) -> dict | None:
+        """Takes in outputs until the kernel is idle. None: a limit was hit (`run.limit`), or the kernel is gone.
+
+        Without a limit (`output_bytes` is None) outputs are dropped.
+        """
         reply, idle, used, idle_by = None, False, 0, None
         while not (reply and idle):
             now = time.monotonic()
@@ -202,12 +206,12 @@ class Kernel:
                 kind, content = message["msg_type"], message["content"]
                 if kind == "status":
                     idle = idle or content.get("execution_state") == "idle"
-                elif size := _add_output(run, kind, content, output_bytes - used):
+                elif output_bytes is not None and (size := _add_output(run, kind, content, output_bytes - used)):
                     used += size
                     if used > output_bytes and run.limit == "":
                         run.limit = "output"
                         return None
-            if reply is None and (idle or message is None):
+            if reply is None:  # also between outputs: an interrupted flood takes long to be read
                 with contextlib.suppress(queue.Empty):
                     found = self._client.get_shell_msg(timeout=1 if idle else 0)
                     if found["parent_header"].get("msg_id") == request:
@@ -219,7 +223,7 @@ class Kernel:
         request = self._client.execute(
             "", silent=True, store_history=False, user_expressions={"error": _LAST_ERROR}, allow_stdin=False
         )
-        reply = self._collect(request, CellRun(), time.monotonic() + GRACE_SECONDS, 0)
+        reply = self._collect(request, CellRun(), time.monotonic() + GRACE_SECONDS, None)
         with contextlib.suppress(Exception):  # whatever came back, the message above is enough
             shown = reply["content"]["user_expressions"]["error"]["data"]["text/plain"]
             found = json.loads(ast.literal_eval(shown))
@@ -260,6 +264,8 @@ def _add_output(run: CellRun, kind: str, content: dict, room: int) -> int:
     size = sum(len(str(v)) for v in (content.get("text", ""), content.get("traceback", ""), content.get("evalue", "")))
     data = content.get("data")
     size += sum(len(str(v)) for v in data.values()) if isinstance(data, dict) else 0
+    if kind == "error":
+        size = min(size, ERROR_BYTES)
     if kind == "stream" and size > room:
         raw["text"] = str(content.get("text", ""))[: max(0, room)]
     kept, _ = sanitise.outputs([raw], max(0, room))

@@ -1,4 +1,4 @@
-"""A hand-in is fitted into the lab's own notebook: the lab's cells stand, the student's answers go where they belong."""
+"""A hand-in is fitted into the lab's own notebook: the lab's cells stand, the answers go where they belong."""
 
 import json
 
