@@ -142,11 +142,14 @@ def audit(
     names: LabNames = None,
     thorough: Annotated[bool, typer.Option("--thorough", help="Everything, on many seeds.")] = False,
     seeds: Annotated[int | None, typer.Option(help="How many seeds to try.", min=1)] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write what was found there.")
+    ] = None,
 ) -> None:
     """Are the tests right? Mistakes must fail with their hint, alternatives must pass. Exits 1 if not."""
     from autograder.audit import run
 
-    raise typer.Exit(run(_labs(names), thorough, seeds, Console()))
+    raise typer.Exit(run(_labs(names), thorough, seeds, Console(), json_file=json_file))
 
 
 def _labs(names: list[str] | None) -> list:

@@ -250,8 +250,10 @@ class _Run:
         frames = self.student_frames(error)
         if isinstance(error, CheckError):
             return {"kind": error.kind, "message": str(error.args[0]), "hint": error.hint, "frames": frames}
-        if isinstance(error, WireError):
+        if isinstance(error, WireError) and error.stack:  # the test's own: it was refused on the way out
             return {"kind": "wire", "message": str(error)}
+        if isinstance(error, WireError):
+            return {"kind": "error", "message": f"the test cannot use what your code gave it: {error}"}
         if isinstance(error, NameError):  # in the test, or in another cell of the student's
             missing = error if isinstance(error, MissingName) else self.missing(_missing_name(error))
             if missing is not None:

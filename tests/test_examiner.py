@@ -244,6 +244,14 @@ class TestTheSidesStayApart:
         assert result.message.startswith("argument 1: the function '<lambda>' cannot cross")
         assert lab.folder.joinpath("lab.py").read_text().split("\n")[result.lab_line - 1] == "f("
 
+    def test_an_object_where_data_was_wanted_is_the_students_fault(self, tmp_path):
+        lab = lab_with(tmp_path, "if f(1):\n    checks.assert_equal(f(1), 2, hint='h')")
+        result = verdict(lab, "class T: pass\ndef f(x): return T()")
+        assert (result.ok, result.kind) == (False, "error")
+        assert result.message.startswith(
+            "the test cannot use what your code gave it: the truth of <the student's object T>"
+        )
+
     def test_functions_of_set_up_cells_cross_by_name(self, tmp_path):
         tests = "checks.assert_equal(f(square), 18, hint='h')"
         lab = lab_with(tmp_path, tests, "def f(g):\n    return 2 * g(3)", "def square(x):\n    return x * x")

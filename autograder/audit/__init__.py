@@ -59,10 +59,8 @@ def run(
     if json_file is not None:
         result = {"schema": "unmagic/audit/1", "ok": not wrong, "thorough": thorough, "seeds": count, "labs": reports}
         write_atomically(json_file, (json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
-    number = f"{len(reports)} lab{'s' * (len(reports) != 1)}"
-    console.print(
-        f"{number}, {count} seeds: {f'{wrong} wrong' if wrong else 'all is well'}", style="red" if wrong else "green"
-    )
+    tried = f"{len(reports)} lab{'s' * (len(reports) != 1)}, {count} seed{'s' * (count != 1)}"
+    console.print(f"{tried}: {f'{wrong} wrong' if wrong else 'all is well'}", style="red" if wrong else "green")
     return 1 if wrong else 0
 
 

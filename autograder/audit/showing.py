@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from autograder import paths
-from autograder.audit.findings import Finding, survived
+from autograder.audit.findings import Finding, judge, survived
 from autograder.audit.running import Outcome, Task
 from autograder.labs import Lab
 
@@ -57,7 +57,8 @@ def show(
         table.add_column(column, justify="left" if column == "exercise" else "right")
     for row in summary(lab, tasks, outcomes):
         caught = [f"{row['mutants_caught']}/{row['mutants']}"] if mutants else []
-        numbers = [f"{row['points']:g}", *(str(row[key]) for key in ("tests", "mistakes", "alternatives")), *caught]
+        tried = [f"{row[f'{kind}_right']}/{row[kind]}" for kind in ("mistakes", "alternatives")]
+        numbers = [f"{row['points']:g}", str(row["tests"]), *tried, *caught]
         table.add_row(row["exercise"], *numbers)
     console.print(table)
     for severity, style in (("note", "dim"), ("error", "red")):
@@ -67,24 +68,30 @@ def show(
 
 
 def summary(lab: Lab, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Each exercise's points, and how many tests cells, mistakes, alternatives and mutants it has."""
+    """Each exercise's points, how many tests cells, mistakes, alternatives and mutants it has, how many were right."""
     rows = []
     for exercise in lab.exercises:
         own = [(task, outcome) for task, outcome in zip(tasks, outcomes, strict=True) if task.exercise == exercise]
         of_kind = {kind: [pair for pair in own if pair[0].kind == kind] for kind in {task.kind for task, _ in own}}
-        mutants = of_kind.get("mutant", [])
+        mutants, mistakes, alternatives = (of_kind.get(kind, []) for kind in ("mutant", "mistake", "alternative"))
         rows.append(
             {
                 "exercise": exercise,
                 "points": sum(cell.points for cell in lab.tests(exercise)),
                 "tests": len(lab.tests(exercise)),
-                "mistakes": len(of_kind.get("mistake", [])),
-                "alternatives": len(of_kind.get("alternative", [])),
+                "mistakes": len(mistakes),
+                "mistakes_right": sum(_right(lab, *pair) for pair in mistakes),
+                "alternatives": len(alternatives),
+                "alternatives_right": sum(_right(lab, *pair) for pair in alternatives),
                 "mutants": len(mutants),
                 "mutants_caught": sum(not survived(*pair) for pair in mutants),
             }
         )
     return rows
+
+
+def _right(lab: Lab, task: Task, outcome: Outcome) -> bool:
+    return not any(finding.severity == "error" for finding in judge(lab, task, outcome))
 
 
 def as_json(

@@ -12,7 +12,11 @@ import torch
 
 
 class WireError(Exception):
-    """A value may not cross, or bytes are not what was agreed. `path` leads to the value: (1, 0, "x")."""
+    """A value may not cross, or bytes are not what was agreed.
+
+    `path` leads to the value in what was sent: (1, 0, "x"). `stack` has file and line of each frame that led to a
+    request that was refused before it was sent, innermost first; it is empty for what came from the other side.
+    """
 
     def __init__(self, message: str, path: tuple = (), stack: Sequence[tuple[str, int]] = ()):
         super().__init__(message)
