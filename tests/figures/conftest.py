@@ -14,7 +14,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def node():
-    """`node(code, **names)` runs an ES module in Node with `names` as constants, and returns what it hands to `give(…)`.
+    """`node(code, **names)` runs an ES module in Node with `names` as constants; returns what it hands to `give(…)`.
 
     Everything that static/descent.js exports is there as `d`.
     """

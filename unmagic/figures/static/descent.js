@@ -1,12 +1,7 @@
 // Gradient descent on small loss surfaces: the arithmetic alone, no DOM. Tests run this file in Node against torch.
 //
-// Every surface is a mean of n losses, one a training point, J(w) = 1/n Σ J_i(w), so that batch, stochastic and minibatch
-// descent are what they are on real data and no noise is put on top:
-//   bowl             J_i(w) = ½ (w − c_i)ᵀ A (w − c_i)   each point pulls towards its own minimum c_i; Σ c_i = 0
-//   ravine, rosenbrock, two_minima
-//                    J_i(w) = J(w) + g_i·w               each point tilts the surface; Σ g_i = 0, so the tilts cancel in J
-//   unit             J_i(w) = ½ (tanh(w1 x1 + w2 x2 + b) − t_i)²,  t = ±0.7: one unit with three weights on 2-D points
-// Vectors are plain arrays of `dim` numbers, matrices arrays of rows. All in float64.
+// Every surface is a mean of n losses, one a training point, J(w) = 1/n Σ J_i(w), so batch, stochastic and minibatch descent
+// are what they are on real data: no noise is put on top. Vectors are arrays of `dim` numbers, matrices arrays of rows.
 
 export const POINTS = 48; // n, the training points of every surface
 export const LONGEST = 1000; // epochs in the longest race
@@ -116,7 +111,7 @@ export function minimise(surface, guess) {
 
 // --- surfaces ------------------------------------------------------------------------------------------------------------
 
-/** J_i = J + tilts[i]·w from the mean loss alone: { loss, gradient, hessian } of w. */
+/** J_i = J + g_i·w, Σ g_i = 0, from the mean loss alone, { loss, gradient, hessian } of w, and the tilts g_i. */
 function tilted(mean, tilts) {
 	return {
 		...mean,
@@ -132,7 +127,7 @@ function tilted(mean, tilts) {
 
 const scaled = (vectors, factor) => vectors.map((v) => v.map((x) => factor * x));
 
-/** Eccentric bowl. A has eigenvalues κ (`eccentricity`) and 1, its stiff axis turned by 60°; c_i have standard deviation `noise`. */
+/** Eccentric bowl: J_i = ½ (w − c_i)ᵀ A (w − c_i), Σ c_i = 0. A has eigenvalues κ (`eccentricity`) and 1, its stiff axis turned by 60°; c_i have standard deviation `noise`. */
 function bowl({ eccentricity, noise }) {
 	const [c, s] = [Math.cos(Math.PI / 3), Math.sin(Math.PI / 3)];
 	const A = [
@@ -215,8 +210,8 @@ function twoMinima({ noise }) {
 }
 
 /**
- * One tanh unit, w = (w1, w2, b), on 2-D points of two classes with targets −0.7 and 0.7 (the range where tanh does not saturate).
- * The points are not centred; `noise` is the standard deviation of each class. shown(w1, w2) is the least loss over b.
+ * One tanh unit, w = (w1, w2, b), J_i = ½ (tanh(w1 x1 + w2 x2 + b) − t_i)², on 2-D points of two classes with targets ±0.7. The
+ * points are not centred; `noise` is the standard deviation of each class. shown(w1, w2) is the least loss over b.
  */
 function unit({ noise }) {
 	const z = scatter(POINTS, 2);
@@ -313,8 +308,8 @@ export function makeSurface(name, settings) {
 // --- optimizers and racers: a new one is one entry in each ----------------------------------------------------------------
 
 /**
- * step(w, g, slot, settings) changes w by one update from gradient g; `slot` keeps what the optimizer remembers.
- * limit(λmax, settings): the largest stable learning rate on a quadratic.
+ * step(w, g, slot, settings) changes w by one update from gradient g; `slot` is the optimizer's memory. limit(λmax, settings): the
+ * largest stable rate on a quadratic.
  */
 export const OPTIMIZERS = {
 	descent: {
@@ -322,7 +317,6 @@ export const OPTIMIZERS = {
 			for (let k = 0; k < w.length; k++) w[k] -= rate * g[k];
 		},
 		limit: (lambda) => 2 / lambda,
-		limitFormula: "2/λmax",
 	},
 	// Δw ← −ε∇J(w) + βΔw; w ← w + Δw. Polyak's heavy ball (USSR Comp. Math. 4(5), 1964); stable below 2(1 + β)/λmax
 	momentum: {
@@ -331,7 +325,6 @@ export const OPTIMIZERS = {
 			for (let k = 0; k < w.length; k++) w[k] += slot.move[k] = momentum * slot.move[k] - rate * g[k];
 		},
 		limit: (lambda, { momentum }) => (2 * (1 + momentum)) / lambda,
-		limitFormula: "2(1 + β)/λmax",
 	},
 };
 

@@ -1,7 +1,7 @@
 // Descent race: batch, stochastic, minibatch and momentum descent side by side on one loss surface.
 //
-// The model's state is everything: the race is computed anew from it, whole, whenever a setting changes, and `points_shown` says how
-// much of it is seen. So dragging the start bends all paths at once, and the scrubber goes both ways.
+// The state is everything: the whole race is computed anew whenever a setting changes, and `points_shown` says how much
+// of it is seen. So dragging the start bends all paths at once.
 
 import { eigenvalues, LONGEST, makeSurface, OPTIMIZERS, POINTS, race, RACERS, SURFACES } from "./descent.js";
 import { choice, colours, followTheme, format, h, reducedMotion, sharp, slider } from "./kit.js";
@@ -20,7 +20,7 @@ const NOTES = {
 	unit: "y = tanh(w_1x_1 + w_2x_2 + b), J = 1/(2n) Σ (y − t)². There are three weights: the map is their shadow on (w_1, w_2). Its tint is the least loss over b, so a racer whose b is still on its way has more loss than the tint says; the plot of the loss is exact. Noise is the scatter of each class.",
 };
 const note = (name) => NOTES[name] ?? NOTES.tilted;
-const subscripts = (text) => text.split(/_(\w)/).map((part, k) => (k % 2 ? h("sub", {}, part) : part)); // "J_i" as J with a small i
+const subscripts = (text) => text.split(/_(\w)/).map((part, k) => (k % 2 ? h("sub", part) : part)); // "J_i" as J with a small i
 
 class DescentRace {
 	constructor(model, el) {
@@ -41,14 +41,12 @@ class DescentRace {
 		resized.observe(this.map);
 		resized.observe(this.plot);
 		this.stopped.push(() => resized.disconnect());
-		if (typeof IntersectionObserver === "function") {
-			const seen = new IntersectionObserver(([entry]) => {
-				this.hidden = !entry.isIntersecting;
-				this.request();
-			});
-			seen.observe(this.root);
-			this.stopped.push(() => seen.disconnect());
-		}
+		const seen = new IntersectionObserver(([entry]) => {
+			this.hidden = !entry.isIntersecting; // nothing is drawn where nobody looks
+			this.request();
+		});
+		seen.observe(this.root);
+		this.stopped.push(() => seen.disconnect());
 		this.request();
 		this.report();
 	}
@@ -157,8 +155,8 @@ class DescentRace {
 		};
 		const { learning_rate, momentum, batch_size, eccentricity, noise, epochs, speed } = this.controls;
 		learning_rate.root.classList.add("rate");
-		this.ticks = [h("div", { class: "tick" }, h("span", {}, "2/λmax")), h("div", { class: "tick start" })];
-		learning_rate.root.append(h("div", { class: "limits", "aria-hidden": "true" }, ...this.ticks));
+		this.ticks = [h("div.tick", h("span", "2/λmax")), h("div.tick.start")];
+		learning_rate.root.append(h("div.limits", { "aria-hidden": "true" }, ...this.ticks));
 
 		this.surfaceChoice = choice({
 			label: "Loss surface",
@@ -167,53 +165,53 @@ class DescentRace {
 		});
 		this.axisChoice = choice({ label: "Loss against", options: Object.entries(AXES).map(([name, { label }]) => [name, label]), input: set("axis") });
 
-		const button = (words, title, onclick, className = "") => h("button", { type: "button", title, onclick, class: className }, words);
-		this.playButton = button("▶ Play", "", () => (this.get("playing") ? this.set({ playing: false }) : this.play()), "play");
+		const button = (words, title, onclick) => h("button", { type: "button", title, onclick }, words);
+		this.playButton = button("▶ Play", null, () => (this.get("playing") ? this.set({ playing: false }) : this.play()));
+		this.playButton.className = "play";
 		this.scrubber = h("input", { type: "range", min: 0, step: 1, "aria-label": "Points shown so far", oninput: () => this.set({ playing: false, points_shown: Number(this.scrubber.value) }) });
 
 		this.time = h("span");
-
-		this.map = h("canvas", { role: "img", class: "surface" });
-		this.handle = h("button", { type: "button", class: "handle", "aria-label": "Start" });
-		this.mapBox = h("div", { class: "map" }, this.map, this.handle);
+		this.map = h("canvas.surface", { role: "img" });
+		this.handle = h("button.handle", { type: "button", "aria-label": "Start" });
+		this.mapBox = h("div.map", this.map, this.handle);
 		this.dragging();
 
-		this.plot = h("canvas", { role: "img", class: "plot" });
-		this.unit = h("canvas", { role: "img", class: "unit", "aria-label": "The unit's training points with the line on which each racer's output changes sign" });
-		this.unitBox = h("div", { class: "unit-box" }, h("p", { class: "name" }, "The points, and where each unit changes sign"), this.unit);
+		this.plot = h("canvas.plot", { role: "img" });
+		this.unit = h("canvas.unit", { role: "img", "aria-label": "The unit's training points with the line on which each racer's output changes sign" });
+		this.unitBox = h("div.unit-box", h("p.name", "The points (● t = 0.7, ○ t = −0.7), and where each racer's unit changes sign"), this.unit);
 
 		this.rows = Object.entries(RACERS).map(([name, { label }]) => {
 			const box = h("input", { type: "checkbox", onchange: () => this.set({ racers: Object.keys(RACERS).filter((n) => (n === name ? box.checked : this.get("racers").includes(n))) }) });
-			const mark = h("span", { class: "swatch" });
+			const mark = h("span.swatch");
 			mark.innerHTML = swatch(name);
-			const said = h("span", { class: "said" });
+			const said = h("span.said");
 			const rate = slider({ label: `ε of ${label.toLowerCase()}`, ...RATES, log: true, input: (x) => this.set({ rates: { ...this.get("rates"), [name]: x } }) });
-			return { name, box, said, rate, root: h("li", { class: name }, h("label", {}, box, mark, h("span", {}, label)), said) };
+			return { name, box, said, rate, root: h(`li.${name}`, h("label", box, mark, h("span", label)), said) };
 		});
 		this.startInputs = ["w₁", "w₂", "b"].map((axis, k) =>
 			slider({ label: `Start ${axis}`, min: -4, max: 4, step: 0.01, input: (x) => this.set({ start: this.settings().start.map((old, n) => (n === k ? x : old)) }) }),
 		);
 
-		this.limitText = h("p", { class: "limit" });
-		this.noteText = h("p", { class: "note" });
-		this.live = h("p", { class: "unseen", "aria-live": "polite" });
+		this.limitText = h("p.limit");
+		this.noteText = h("p.note");
+		this.live = h("p.unseen", { "aria-live": "polite" });
 		this.root = h(
-			"div",
-			{ class: "unmagic-live descent-race", role: "group", "aria-label": "Descent race, a live figure" },
-			h("div", { class: "bar" }, this.surfaceChoice.root, button("Shuffle anew", "Another order of the points: stochastic and minibatch descent take another way", () => this.set({ seed: this.get("seed") + 1 })), button("Reset", "Everything as it was chosen for this surface", () => this.reset())),
-			h("div", { class: "views" },
-				h("div", { class: "left" }, this.mapBox, h("div", { class: "clock" }, this.scrubber, this.time),
-					h("div", { class: "bar transport" }, this.playButton,
+			"div.unmagic-live.descent-race",
+			{ role: "group", "aria-label": "Descent race, a live figure" },
+			h("div.bar", this.surfaceChoice.root, button("Shuffle anew", "Another order of the points", () => this.set({ seed: this.get("seed") + 1 })), button("Reset", "This surface's own settings", () => this.reset())),
+			h("div.views",
+				h("div.left", this.mapBox, h("div.clock", this.scrubber, this.time),
+					h("div.bar.transport", this.playButton,
 						button("+1 point", "Show one more training point", () => this.step(1)),
 						button("+1 epoch", "Show every training point once more", () => this.step(POINTS - (this.shown % POINTS))))),
-				h("div", { class: "right" }, this.axisChoice.root, this.plot, h("p", { class: "heads", "aria-hidden": "true" }, h("span", {}, "Racer"), h("span", {}, "J − J*")), h("ul", { class: "racers", "aria-label": "Racers" }, ...this.rows.map((row) => row.root)))),
+				h("div.right", this.axisChoice.root, this.plot, h("p.heads", { "aria-hidden": "true" }, h("span", "Racer"), h("span", "J − J*")), h("ul.racers", { "aria-label": "Racers" }, ...this.rows.map((row) => row.root)))),
 			this.unitBox,
-			h("div", { class: "settings" }, learning_rate.root, momentum.root, batch_size.root, eccentricity.root, noise.root),
+			h("div.settings", learning_rate.root, momentum.root, batch_size.root, eccentricity.root, noise.root),
 			this.limitText,
-			h("details", {}, h("summary", {}, "Start, speed, and a rate for each racer"),
-				h("div", { class: "settings" }, ...this.startInputs.map((input) => input.root), epochs.root, speed.root, ...this.rows.map((row) => row.rate.root))),
-			h("details", {}, h("summary", {}, "What you see"), this.noteText,
-				h("p", {}, "Drag the start, or move it with the arrow keys (with Shift in larger steps). All racers see the same points in the same order. Batch descent makes one update when it has seen all ", String(POINTS), "; stochastic descent one a point; minibatch descent one a minibatch. An epoch shows every point once. ✚ is the lowest point of J, written J*.")),
+			h("details", h("summary", "Start, speed, and a rate for each racer"),
+				h("div.settings", ...this.startInputs.map((input) => input.root), epochs.root, speed.root, ...this.rows.map((row) => row.rate.root))),
+			h("details", h("summary", "What you see"), this.noteText,
+				h("p", "Drag the start, or move it with the arrow keys (with Shift in larger steps). All racers see the same points in the same order. Batch descent makes one update when it has seen all ", String(POINTS), "; stochastic descent one a point; minibatch descent one a minibatch. An epoch shows every point once. ✚ is the lowest point of J, written J*.")),
 			this.live,
 		);
 		el.replaceChildren(this.root);
@@ -230,7 +228,7 @@ class DescentRace {
 			const at = projection(this.surface.view, box.width, box.height);
 			this.moveStart(...at.weights(event.clientX - box.left, event.clientY - box.top));
 		};
-		// a finger on the map scrolls the page; only on the handle does it drag. A mouse drags from anywhere.
+		// a finger drags the handle and elsewhere scrolls the page; a mouse drags from anywhere
 		this.mapBox.addEventListener("pointerdown", (event) => {
 			if (event.button !== 0 || (event.pointerType === "touch" && event.target !== this.handle)) return;
 			event.preventDefault();
@@ -333,7 +331,7 @@ class DescentRace {
 		}
 	}
 
-	/** Inputs, numbers and sentences as the state has them. */
+	/** Inputs and words as the state has them. */
 	showState() {
 		const { surface, now, shown, lanes } = this;
 		for (const [key, control] of Object.entries(this.controls)) control.show(this.get(key));
@@ -444,7 +442,7 @@ function fault(model) {
 function render({ model, el }) {
 	const wrong = fault(model);
 	if (wrong) {
-		el.replaceChildren(h("p", { class: "unmagic-live fault", role: "alert" }, `Descent race could not start: ${wrong}.`));
+		el.replaceChildren(h("p.unmagic-live.fault", { role: "alert" }, `Descent race could not start: ${wrong}.`));
 		return () => {};
 	}
 	const figure = new DescentRace(model, el);

@@ -1,14 +1,17 @@
 // What live figures share: elements, labelled inputs, the page's theme, sharp canvases, numbers as text.
 
-/** An element: h("p", { class: "hint", onclick: f, hidden: true }, "text", child…). */
-export function h(tag, attributes = {}, ...children) {
-	const element = document.createElement(tag);
-	for (const [name, value] of Object.entries(attributes)) {
-		if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-		else if (value === true) element.setAttribute(name, "");
-		else if (value !== false && value != null) element.setAttribute(name, value);
+/** An element: h("p.hint", { onclick: f, hidden: true }, "text", child…); the attributes may be left out. */
+export function h(tag, ...rest) {
+	const [name, ...classes] = tag.split(".");
+	const element = document.createElement(name);
+	if (classes.length) element.className = classes.join(" ");
+	const attributes = rest[0]?.constructor === Object ? rest.shift() : {};
+	for (const [key, value] of Object.entries(attributes)) {
+		if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+		else if (value === true) element.setAttribute(key, "");
+		else if (value !== false && value != null) element.setAttribute(key, value);
 	}
-	element.append(...children);
+	element.append(...rest);
 	return element;
 }
 
@@ -23,18 +26,21 @@ export function format(x) {
 let count = 0;
 
 /**
- * A labelled range. { label, min, max, step, log, text(value), input(value) }: with `log` the slider moves in powers of ten.
- * Returns { root, range, label(text), show(value), fraction(value), limits(min, max) }.
+ * A labelled range; with `log` it moves in powers of ten. Returns { root, range, label(text), show(value), fraction(value), limits(min,
+ * max) }.
  */
 export function slider({ label, min, max, step, log = false, text = format, input }) {
 	const to = log ? Math.log10 : (x) => x;
 	const from = log ? (x) => Number((10 ** x).toPrecision(3)) : (x) => x;
 	const id = `unmagic-${++count}`;
 	const range = h("input", { type: "range", id, min: to(min), max: to(max), step: log ? 0.01 : step });
-	const value = h("span", { class: "value", "aria-hidden": "true" });
+	const value = h("span.value", { "aria-hidden": "true" });
 	const name = h("label", { for: id }, label);
+	let shown;
 	const show = (x) => {
-		if (document.activeElement !== range || Math.abs(from(Number(range.value)) - x) > Math.abs(x) * 1e-3) range.value = to(x);
+		if (x === shown) return;
+		shown = x;
+		if (from(Number(range.value)) !== x) range.value = to(x);
 		value.textContent = text(x);
 		range.setAttribute("aria-valuetext", text(x));
 	};
@@ -44,13 +50,14 @@ export function slider({ label, min, max, step, log = false, text = format, inpu
 		input(x);
 	});
 	return {
-		root: h("div", { class: "control" }, h("div", { class: "name" }, name, value), range),
+		root: h("div.control", h("div.name", name, value), range),
 		range,
 		show,
 		label: (words) => (name.textContent = words),
 		fraction: (x) => (to(x) - Number(range.min)) / (Number(range.max) - Number(range.min)),
 		limits(low, high) {
-			[range.min, range.max] = [to(low), to(high)];
+			if (Number(range.min) === to(low) && Number(range.max) === to(high)) return;
+			[range.min, range.max, shown] = [to(low), to(high)];
 		},
 	};
 }
@@ -60,7 +67,7 @@ export function choice({ label, options, input }) {
 	const id = `unmagic-${++count}`;
 	const select = h("select", { id, onchange: () => input(select.value) }, ...options.map(([value, text]) => h("option", { value }, text)));
 	return {
-		root: h("div", { class: "control choice" }, h("label", { for: id }, label), select),
+		root: h("div.control.choice", h("label", { for: id }, label), select),
 		select,
 		show: (value) => (select.value = value),
 	};
@@ -96,7 +103,7 @@ export function followTheme(root, changed) {
 	};
 }
 
-/** The figure's custom properties as colours: colours(root, ["ink", "paper"]) reads --ink and --paper. */
+/** colours(root, ["ink", "paper"]) reads --ink and --paper. */
 export function colours(root, names) {
 	const style = getComputedStyle(root);
 	return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));

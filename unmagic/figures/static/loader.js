@@ -1,5 +1,5 @@
-// Brings the figures of a static page to life: no kernel, no other host. Each <div class="unmagic-figure" data-figure="name"
-// data-state="{…}"> gets the module name.js beside this file and a model with the few methods that a widget's has.
+// Brings the figures of a static page to life: each <div class="unmagic-figure" data-figure="name" data-state="{…}"> gets the module
+// name.js beside this file and a model with the methods that a widget's has.
 
 /** A widget model without a kernel: get, set, on, off, save_changes, send. */
 export function pageModel(state) {
@@ -19,9 +19,7 @@ export function pageModel(state) {
 			listeners.get(event).add(listener);
 		},
 		off(event, listener) {
-			if (listener) listeners.get(event)?.delete(listener);
-			else if (event) listeners.delete(event);
-			else listeners.clear();
+			listeners.get(event)?.delete(listener);
 		},
 		save_changes() {}, // there is nobody to tell
 		send() {},

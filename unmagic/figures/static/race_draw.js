@@ -213,21 +213,16 @@ export function drawLosses(g, { width, height }, lanes, surface, shown, length, 
 
 /** The unit's points and, for each racer, the line w1 x1 + w2 x2 + b = 0 on which its output changes sign. */
 export function drawUnit(g, { width, height }, surface, lanes, shown, ink) {
-	const xs = surface.data.flatMap((p) => [p.x[0], p.x[1] * (width / height)]);
-	const [low, high] = [Math.min(...surface.data.map((p) => p.x[0])), Math.max(...surface.data.map((p) => p.x[0]))];
-	const middle = surface.data.reduce((sum, p) => sum + p.x[1], 0) / surface.data.length;
-	const scale = (width - 36) / Math.max(high - low, (Math.max(...xs) - Math.min(...xs)) * 0.9);
-	const x = (v) => width / 2 + (v - (low + high) / 2) * scale;
-	const y = (v) => height / 2 - (v - middle) * scale;
+	const span = (k) => [Math.min(...surface.data.map((p) => p.x[k])), Math.max(...surface.data.map((p) => p.x[k]))];
+	const [[left, right], [bottom, top]] = [span(0), span(1)];
+	const scale = Math.min((width - 30) / (right - left), (height - 30) / (top - bottom)); // one for both axes
+	const x = (v) => width / 2 + (v - (left + right) / 2) * scale;
+	const y = (v) => height / 2 - (v - (bottom + top) / 2) * scale;
 	g.strokeStyle = ink.grid;
 	g.lineWidth = 1;
 	g.setLineDash([]);
-	g.beginPath();
-	g.moveTo(x(0), 0);
-	g.lineTo(x(0), height);
-	g.moveTo(0, y(0));
-	g.lineTo(width, y(0));
-	g.stroke();
+	g.strokeRect(x(0), -9, width, height + 9); // the axes
+	g.strokeRect(-9, y(0), width + 9, height);
 	for (const { x: p, t } of surface.data) {
 		g.strokeStyle = g.fillStyle = ink.ink;
 		g.lineWidth = 1.4;
@@ -250,15 +245,9 @@ export function drawUnit(g, { width, height }, surface, lanes, shown, ink) {
 		g.lineTo(px + dx, py + dy);
 		g.stroke();
 	}
-	g.setLineDash([]);
-	g.fillStyle = ink.faint;
-	g.font = "12px system-ui, sans-serif";
-	g.textAlign = "left";
-	g.textBaseline = "bottom";
-	g.fillText("● t = 0.7   ○ t = −0.7", 8, height - 6);
 }
 
-/** Ticks of w1 and w2 along the edges of the map, its points' own minima, the minimum, and where steps begin. */
+/** Ticks of w1 and w2 along the edges of the map, the points' own minima, the minimum. */
 export function drawMapMarks(g, { width, height }, surface, at, ink) {
 	const [left, right, bottom, top] = surface.view;
 	g.font = "12px system-ui, sans-serif";
