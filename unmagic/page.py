@@ -47,7 +47,8 @@ def glue(name: str, value: Any, spec: str = "") -> None:
     text = _as_text(name, value, spec)
     # myst-nb's `glue` stores the same: its roles find the value, and this module needs no myst-nb
     prefix = "application/papermill.record/"
-    data = {f"{prefix}text/plain": text}
+    # its role evaluates what looks like Python ("33,920" would become a pair): a string stays what it is
+    data = {f"{prefix}text/plain": repr(text) if spec or isinstance(value, str) else text}
     if os.environ.get("UNMAGIC_BOOK") != "1":
         data["text/plain"] = f"{name} = {text}"
     display(data, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": prefix}})

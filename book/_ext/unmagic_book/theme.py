@@ -30,6 +30,19 @@ def copy_figures(app, exception) -> None:
         shutil.copyfile(path, target / path.name)
 
 
+def spare_mathjax(app, pagename, templatename, context, doctree) -> None:
+    """Sphinx gives a page MathJax for the formulas of the pages below it as well: the title page needs none."""
+    if doctree is not None and not any(doctree.findall(lambda node: isinstance(node, (nodes.math, nodes.math_block)))):
+        path = app.config.mathjax_path
+        context["script_files"][:] = [one for one in context["script_files"] if path not in str(one.filename)]
+
+
+def mend_roles(app, pagename, templatename, context, doctree) -> None:
+    """docutils gives the papers of a list a role that ARIA has withdrawn; they are what the list says: its items."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def drop_dead_weight(app, exception) -> None:
     """What the theme lays beside its files and no page loads: templates, source maps, launch buttons, translations."""
     if exception or app.builder.format != "html":
@@ -44,5 +57,7 @@ def drop_dead_weight(app, exception) -> None:
 def setup(app):
     app.add_config_value("comments_config", {}, "")  # sphinx_comments' own: Jupyter Book sets it, we do without
     app.connect("html-page-context", load_figures)
+    app.connect("html-page-context", spare_mathjax, priority=900)
+    app.connect("html-page-context", mend_roles)
     app.connect("build-finished", copy_figures)
     app.connect("build-finished", drop_dead_weight)
