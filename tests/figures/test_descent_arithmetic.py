@@ -272,8 +272,8 @@ class TestRaces:
             for (const racer of ["batch", "momentum"]) {
               const limit = d.OPTIMIZERS[d.RACERS[racer].optimizer].limit(s.lambdas[0], hyper);
               out[racer] = [0.98, 1.02].map((f) => {
-                const settings = { racers: [racer], start: [1, 2], learning_rate: f * limit, rates: {}, momentum, seed: 1 };
-                const [lane] = d.race(s, settings, 1000 * d.POINTS);
+                const fixed = { racers: [racer], start: [1, 2], rates: {}, momentum, seed: 1 };
+                const [lane] = d.race(s, { ...fixed, learning_rate: f * limit }, 1000 * d.POINTS);
                 return lane.divergedAt === null ? s.loss(lane.weights(1000)) : "diverged";
               });
             }

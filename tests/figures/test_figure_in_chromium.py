@@ -388,7 +388,8 @@ class TestAppearance:
         for summary in race.page.locator("summary").all():
             summary.click()
         wide = race.page.evaluate(
-            """[...document.querySelectorAll("body, .unmagic-live *")].filter((e) => !e.closest(".unseen, .handle, .limits"))
+            """[...document.querySelectorAll("body, .unmagic-live *")]
+            .filter((e) => !e.closest(".unseen, .handle, .limits"))
             .filter((e) => e.getBoundingClientRect().right > 312.5).map((e) => e.outerHTML.slice(0, 80))"""
         )
         assert wide == []
@@ -451,7 +452,8 @@ class TestAccess:
                 """() => { const e = document.activeElement;
                 const all = [...document.querySelectorAll(".unmagic-live *")];
                 const ring = getComputedStyle(e, e.matches(".handle") ? "::before" : null);
-                return [`${all.indexOf(e)} ${e.outerHTML.slice(0, 60)}`, ring.outlineStyle, parseFloat(ring.outlineWidth)]; }"""
+                const name = `${all.indexOf(e)} ${e.outerHTML.slice(0, 60)}`;
+                return [name, ring.outlineStyle, parseFloat(ring.outlineWidth)]; }"""
             )
             if not name.startswith("-1 "):
                 rings[name] = ring
@@ -502,9 +504,11 @@ class TestFaults:
         [
             pytest.param(lambda s: s.replace("&quot;bowl&quot;, &quot;weights", "&quot;bowel&quot;, &quot;weights"),
                          "surface is “bowel”, wanted is one of bowl, ravine", id="surface"),
-            pytest.param(lambda s: s.replace("&quot;noise&quot;", "&quot;nose&quot;"), "its state lacks noise", id="state"),
+            pytest.param(lambda s: s.replace("&quot;noise&quot;", "&quot;nose&quot;"),
+                         "its state lacks noise", id="state"),
             pytest.param(lambda s: s.replace('data-state="{', 'data-state="{{'), "could not start: ", id="json"),
-            pytest.param(lambda s: s.replace('"descent_race"', '"Descent race"'), "data-figure is “Descent race”", id="name"),
+            pytest.param(lambda s: s.replace('"descent_race"', '"Descent race"'),
+                         "data-figure is “Descent race”", id="name"),
             pytest.param(lambda s: s.replace('"descent_race"', '"no_such"'), "could not start: ", id="module"),
         ],
     )  # fmt: skip
@@ -552,7 +556,8 @@ class TestAsAWidget:
         race.page.evaluate(
             """() => new Promise((done) => requestAnimationFrame(() => {
             const handle = document.querySelector(".handle");
-            for (let k = 0; k < 50; k++) handle.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowUp", bubbles: true }));
+            const up = () => new KeyboardEvent("keydown", { key: "ArrowUp", bubbles: true });
+            for (let k = 0; k < 50; k++) handle.dispatchEvent(up());
             requestAnimationFrame(() => requestAnimationFrame(done)); }))"""
         )
         assert len(race.page.evaluate("window.sent")) == 1

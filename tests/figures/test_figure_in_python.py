@@ -177,7 +177,8 @@ class TestModules:
         assert not re.search(r"^\s*import ", DescentRace._esm, re.MULTILINE)
         done = subprocess.run(
             ["node", "--input-type=module"],
-            input=f"const m = await import({json.dumps(module.as_uri())}); console.log(Object.keys(m), typeof m.default.render);",
+            input=f"const m = await import({json.dumps(module.as_uri())});"
+            "console.log(Object.keys(m), typeof m.default.render);",
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.stdout.split() == ["[", "'default'", "]", "function"], done.stderr
@@ -201,7 +202,7 @@ class TestModules:
         assert text.split("\n\n") == ["const a = 1;", "function b() { return a; }", "export default a + b();\n"]
 
     def test_asking_for_the_package_does_not_import_a_widget_library(self):
-        code = "import sys, unmagic.figures; print([m for m in ('anywidget', 'ipywidgets', 'IPython') if m in sys.modules])"
+        code = "import sys, unmagic.figures; print([m for m in ('anywidget', 'ipywidgets') if m in sys.modules])"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
         assert done.stdout.strip() == "[]"
 

@@ -18,8 +18,8 @@ except ImportError as problem:
 from unmagic.figures import STATIC
 from unmagic.figures.bundle import bundle
 
-# The book loads figures/loader.js on pages with a figure. A browser runs no module of a page that was opened as a file, so
-# what says so then is an ordinary script.
+# The book loads figures/loader.js on pages with a figure. A browser runs no module of a page that was opened as a file:
+# an ordinary script says so then.
 _UNLESS_ALIVE = """\
 <script>
 addEventListener("load", () => {
@@ -80,7 +80,7 @@ class Figure(anywidget.AnyWidget):
         raise NotImplementedError(f"{type(self).__name__} has no still: write still() -> Still")
 
     def markup(self) -> str:
-        """The figure on a static page: its name and state, a still for readers without scripts, and what explains a failure."""
+        """The figure on a static page: name, state, a still for readers without scripts, what explains a failure."""
         state = html.escape(json.dumps(self.public_state(), sort_keys=True, allow_nan=False))
         still = self.still()
         # without scripts the book's own theme switch does not work either, so the system's preference decides

@@ -8,9 +8,9 @@ import { choice, colours, followTheme, format, h, reducedMotion, sharp, slider }
 import { paintMap } from "./loss_map.js";
 import { AXES, drawLosses, drawMapMarks, drawPath, drawUnit, projection, swatch } from "./race_draw.js";
 
-const SETTINGS = ["start", "learning_rate", "rates", "momentum", "batch_size", "racers", "seed"]; // what bends the paths
+const SETTINGS = ["start", "learning_rate", "rates", "momentum", "batch_size", "racers", "seed"]; // these bend the paths
 const KEYS = [...SETTINGS, "surface", "eccentricity", "noise", "epochs", "points_shown", "playing", "speed", "axis", "presets"];
-const RACE_SECONDS = 8; // how long the whole race takes to watch, at speed 1
+const RACE_SECONDS = 8; // to watch the whole race at speed 1
 const JUMP = 10; // epochs that Play jumps where motion is not wanted
 const RATES = { min: 1e-4, max: 10 };
 
