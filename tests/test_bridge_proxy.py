@@ -173,6 +173,21 @@ class TestHandles:
         gc.collect()
         assert again.x == 3
 
+    def test_a_handle_that_is_dropped_while_it_comes_again_stays_alive(self):
+        bridge = connect("class T:\n    x = 3\nt = T()")
+        held = [bridge.get("t")]
+        exchange = bridge._transport.exchange
+
+        def drop_meanwhile(request):
+            held.clear()
+            gc.collect()
+            return exchange(request)
+
+        bridge._transport.exchange = drop_meanwhile
+        again = bridge.get("t")
+        bridge.names()  # tells the other side of the first copy's end
+        assert again.x == 3
+
     def test_a_handle_nobody_knows_is_a_wire_error(self):
         bridge = connect("class T: pass")
         made = bridge.get("T")()

@@ -136,12 +136,14 @@ class TestVerdicts:
             f'### END SOLUTION\n\n# %% tests="{n}" points=1\n{tests.replace("f(", f"{n}(")}\n\n'
             for n in "abc"
         )
+        cells += f'# %% tests="c:more" points=1\n{tests.replace("f(", "c(")}\n'
         random_lab = made_of(tmp_path / "random", cells)
         answers = {n: random_lab.solution(n).solution for n in "abc"}
         every = examine(random_lab, answers, seed="s", bridge=bridge)
-        only = examine(random_lab, answers, seed="s", tests=["test_b"], bridge=bridge)
-        assert only.results == [every["test_b"]]
-        assert only.results[0].output.count("tensor(") == 4
+        for some in ("test_b", "test_c__more"):
+            only = examine(random_lab, answers, seed="s", tests=[some], bridge=bridge)
+            assert only.results == [every[some]]
+            assert only.results[0].output.count("tensor(") == 4
         assert every["test_a"].output != every["test_b"].output
 
     def test_the_process_is_left_as_it_was(self, lab, model, bridge):
@@ -233,6 +235,9 @@ class TestTheSidesStayApart:
             "torch.manual_seed(0)\nf(1)\nchecks.assert_equal(torch.rand(1), want, hint='h')",
             setup="want = torch.rand(1, generator=torch.Generator().manual_seed(0))",
         )
+        drawing = "def f(x):\n    print('drew', torch.rand(3))"
+        seeded = lab_with(tmp_path, "torch.manual_seed(0)\nf(1)")
+        assert verdict(seeded, drawing).output == verdict(lab_with(tmp_path, "f(1)"), drawing).output
         answer = "def f(x):\n    torch.manual_seed(99); return torch.rand(3)"
         assert verdict(lab, answer).ok
         assert not verdict(lab, answer, bridge=False).ok

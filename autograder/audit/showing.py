@@ -79,10 +79,10 @@ def summary(lab: Lab, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> lis
                 "exercise": exercise,
                 "points": sum(cell.points for cell in lab.tests(exercise)),
                 "tests": len(lab.tests(exercise)),
-                "mistakes": len(mistakes),
-                "mistakes_right": sum(_right(lab, *pair) for pair in mistakes),
-                "alternatives": len(alternatives),
-                "alternatives_right": sum(_right(lab, *pair) for pair in alternatives),
+                "mistakes": len({task.name for task, _ in mistakes}),
+                "mistakes_right": _right(lab, mistakes),
+                "alternatives": len({task.name for task, _ in alternatives}),
+                "alternatives_right": _right(lab, alternatives),
                 "mutants": len(mutants),
                 "mutants_caught": sum(not survived(*pair) for pair in mutants),
             }
@@ -90,8 +90,10 @@ def summary(lab: Lab, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> lis
     return rows
 
 
-def _right(lab: Lab, task: Task, outcome: Outcome) -> bool:
-    return not any(finding.severity == "error" for finding in judge(lab, task, outcome))
+def _right(lab: Lab, pairs: Sequence[tuple[Task, Outcome]]) -> int:
+    """How many variants have no error; a variant may have been run by more than one task."""
+    wrong = {task.name for task, outcome in pairs if any(f.severity == "error" for f in judge(lab, task, outcome))}
+    return len({task.name for task, _ in pairs} - wrong)
 
 
 def as_json(

@@ -34,8 +34,11 @@ def plan(lab: Lab, seeds: Sequence[str], *, thorough: bool) -> list[Task]:
     runs = (*((seed, True) for seed in seeds), (first, False))
     for variant in (*lab.mistakes, *lab.alternatives):
         answers = {**model, variant.exercise: variant.source}
-        tests = everything if thorough else tuple(cell.grade_id for cell in lab.dependents(variant.exercise))
+        tests = tuple(cell.grade_id for cell in lab.dependents(variant.exercise))
         tasks.append(Task(variant.kind, variant.name, variant.exercise, answers, tests, runs, variant.line))
+        if thorough and set(tests) != set(everything):  # the others should not change: once is enough
+            once = ((first, True),)
+            tasks.append(Task(variant.kind, variant.name, variant.exercise, answers, everything, once, variant.line))
     for exercise in lab.exercises:
         own = tuple(cell.grade_id for cell in lab.tests(exercise))
         for name, source in vacuous(model[exercise]):
