@@ -103,6 +103,17 @@ def grade(lab: Lab, classroom: Classroom, options: Options, progress: Plain | Ba
             hand-ins for the lab, somebody else is grading it, or its gradebook cannot be used. Hand-ins raise nothing.
     """
     isolation = _isolation(classroom, options.isolation)
+    try:
+        return _grade(lab, classroom, options, isolation, progress)
+    except OSError as error:
+        raise AutograderError(
+            f"found that {error.filename or classroom.root} cannot be used ({error.strerror or error}); wanted to keep"
+            " results in the class folder.\n"
+            "  Next: see to room and rights on the disk, and start again: it goes on where it was."
+        ) from error
+
+
+def _grade(lab: Lab, classroom: Classroom, options: Options, isolation: str, progress: Plain | Bar | Json) -> Summary:
     begin = time.monotonic()
     folders = classroom.handins(lab.name)
     with classroom.lock(options.wait), classroom.scratch() as scratch:

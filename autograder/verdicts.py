@@ -181,7 +181,7 @@ class _Judge:
         source = cell.source.split("\n")
         if not 1 <= number <= len(source):
             return []
-        return [Line(cell.name, number, self._shown(source[number - 1].strip(), 300))]
+        return [Line(cell.name, number, cut(source[number - 1].strip(), 300))]  # the student's own, as it stands
 
     def _shown(self, value: str, limit: int) -> str:
         """Text for the student: what quotes a hidden test is taken out, and it is cut."""
