@@ -107,7 +107,7 @@ class TestNoise:
         points = np.random.default_rng(0).normal(size=(6, 2))
         means = np.array([points[list(batch)].mean(0) for batch in itertools.combinations(range(6), 3)])
         exact = ((means - points.mean(0)) ** 2).sum(1).mean()
-        assert exact == pytest.approx(points.var(0).sum() / 3 * (6 - 3) / (6 - 1))
+        assert names.variance(points.var(0).sum(), 6, 3) == pytest.approx(exact)
 
     def test_minibatch_gradients_scatter_as_the_formula_says(self, names):
         each = gradient_by_hand(names.start, names.x, names.t)
