@@ -87,7 +87,8 @@ class Classroom:
                 f"found no folder {submitted}; wanted hand-ins in it.\n"
                 f"  Next: put each student's notebook at submitted/NAME/{lab}/{lab}.ipynb."
             )
-        students = sorted(p for p in submitted.iterdir() if p.is_dir() and not p.name.startswith("."))
+        students = [p for p in submitted.iterdir() if p.is_dir() and not p.name.startswith(".")]
+        students.sort(key=lambda p: (p.name.casefold(), p.name))
         found = [Folder(p.name, p / lab) for p in students if os.path.lexists(p / lab)]
         if not found:
             labs = sorted({q.name for p in students for q in p.iterdir() if q.is_dir()})

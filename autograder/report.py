@@ -36,6 +36,7 @@ SHOWN_PRINTED = 2000  # characters of a cell's output in the feedback
 SHOWN_IMAGES = 2_000_000  # base64 characters of images in one feedback
 MOST_COMMON = 3  # hints shown for an exercise
 BINS = 10
+OPEN = ("not_done", "depends", "missing", "no_answer")  # kinds of a cell that was not answered rather than wrong
 
 
 @dataclass
@@ -100,6 +101,7 @@ def feedback(classroom: Classroom, result: Result, standing: Standing, hidden: f
         standing=standing,
         parts=_parts(result, standing, cells, hidden),
         explored=_explored(cells, hidden),
+        notes=[n for n in result.notes if n["text"] not in result.reason],
         report=f"../../{urllib.parse.quote(result.lab)}/report.html",
         shown=SHOWN_PRINTED,
     )
@@ -136,6 +138,8 @@ def _parts(result: Result, standing: Standing, cells: list[dict], hidden: frozen
         if not pending:
             full = points >= part.max_points
             part.verdict = "passed" if full else "part" if points > 0 else "failed"
+            if part.verdict == "failed" and all(c.kind in OPEN for c in verdicts):
+                part.verdict = "open"
         answer = answers.get(name)
         if answer and answer["cell_type"] == "code":
             source = "".join(answer["source"])
