@@ -1,8 +1,11 @@
 """What students and the instructor read, from results and gradebook; nothing is run here."""
 
 import csv
+import functools
+import http.server
 import io
 import re
+import threading
 
 import nbformat
 import pytest
@@ -84,6 +87,21 @@ def room(tmp_path_factory):
     return room
 
 
+@pytest.fixture(scope="module")
+def served(room):
+    """The class folder on a loopback address: the browser of these tests opens nothing else."""
+    handler = functools.partial(_Quiet, directory=room.root)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
 def pages(room):
     return [room.reports("tiny_line") / "report.html", *sorted((room.root / "feedback").rglob("*.html"))]
 
@@ -110,16 +128,16 @@ class TestEveryPage:
 
     @pytest.mark.browser
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_is_accessible_fits_a_phone_and_shows_its_style(self, room, watch, scheme):
-        for page in (pages(room)[0], room.feedback("tiny_line", "bob & co")):
+    def test_is_accessible_fits_a_phone_and_shows_its_style(self, served, watch, scheme):
+        for page in ("tiny_line/report.html", "feedback/bob%20%26%20co/tiny_line.html"):
             seen = watch(width=320, color_scheme=scheme)
-            seen.page.goto(page.as_uri())
+            seen.page.goto(served + page)
             assert seen.page.evaluate("document.documentElement.scrollWidth") == 320
             assert seen.page.evaluate("getComputedStyle(document.body).maxWidth") != "none"  # the policy lets it in
-            assert seen.faults == []
+            assert [fault for fault in seen.faults if "favicon" not in fault] == []
             # the page's own policy keeps axe out as well
             lifted = watch(width=1000, color_scheme=scheme, bypass_csp=True)
-            lifted.page.goto(page.as_uri())
+            lifted.page.goto(served + page)
             lifted.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
             assert lifted.axe() == []
 
