@@ -33,8 +33,11 @@ def copy_figures(app, exception) -> None:
 def spare_mathjax(app, pagename, templatename, context, doctree) -> None:
     """Sphinx gives a page MathJax for the formulas of the pages below it as well: the title page needs none."""
     if doctree is not None and not any(doctree.findall(lambda node: isinstance(node, (nodes.math, nodes.math_block)))):
-        path = app.config.mathjax_path
-        context["script_files"][:] = [one for one in context["script_files"] if path not in str(one.filename)]
+        context["script_files"][:] = [script for script in context["script_files"] if not _is_mathjax(app, script)]
+
+
+def _is_mathjax(app, script) -> bool:
+    return app.config.mathjax_path in str(script.filename) or "window.MathJax" in script.attributes.get("body", "")
 
 
 def mend_roles(app, pagename, templatename, context, doctree) -> None:
