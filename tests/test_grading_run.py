@@ -5,12 +5,22 @@ import json
 import shutil
 import signal
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
 from nbgrader.api import Gradebook
 
+from autograder.classroom import Classroom
+from autograder.cli import main
+from autograder.execution import Limits
 from autograder.labs import load_lab
+from autograder.marking import Task
+from autograder.pool import mark_all, processes
+from autograder.release import source_notebook, student_notebook
+from tests import stand_in
 from tests.handins import SUM, TINY, autograder, command, grade, hand_in, result, solved
 
 HINT = "Take the mean over the points, not the sum."
@@ -120,11 +130,9 @@ class TestTheFirstTime:
 class TestAgain:
     def test_nothing_changed_nothing_is_graded(self, again):
         before = {p: p.read_bytes() for p in again.rglob("*") if p.is_file() and p.suffix != ".db"}
-        events = grade(again)
-        assert (events[0]["todo"], events[0]["unchanged"], events[-1]["graded"]) == (0, 4, 0)
-        assert {p: p.read_bytes() for p in before} == before
         said = autograder("grade", TINY, "--class", again, "--isolation", "none").stdout
-        assert "Nothing changed: 4 hand-ins kept as they were" in said
+        assert "0 hand-ins to grade, 4 unchanged" in said and "Nothing changed: 4 hand-ins kept as they were" in said
+        assert {p: p.read_bytes() for p in before} == before
 
     def test_a_new_hand_in_alone_is_graded_and_the_move_is_told(self, again):
         hand_in(again, "Zoë Ångström", solved())
@@ -206,21 +214,30 @@ def test_killed_in_the_middle_and_started_again_the_grades_are_those_of_an_undis
     assert in_gradebook(root) == in_gradebook(graded[0])
 
 
+@pytest.fixture
+def refused(monkeypatch, capsys):
+    """Runs the command line in this process, which must end with code 2; what it says on stderr."""
+
+    def run(*arguments) -> str:
+        monkeypatch.setattr("sys.argv", ["autograder", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        return capsys.readouterr().err
+
+    return run
+
+
 class TestRefusals:
-    def fails(self, *arguments):
-        done = autograder(*arguments, ok=False)
-        assert done.returncode == 2 and "Traceback" not in done.stderr
-        return done.stderr
-
-    def test_without_isolation_it_must_be_said(self, tmp_path):
+    def test_without_isolation_it_must_be_said(self, refused, tmp_path):
         hand_in(tmp_path, "ada", solved())
-        said = self.fails("grade", TINY, "--class", tmp_path)
+        said = refused("grade", TINY, "--class", tmp_path)
         assert "--isolation none" in said and "with your rights" in said
-        assert "--isolation warm" in self.fails("grade", TINY, "--class", tmp_path, "--isolation", "warm")
+        assert "--isolation warm" in refused("grade", TINY, "--class", tmp_path, "--isolation", "warm")
 
-    def test_folders_that_are_no_class(self, tmp_path):
+    def test_folders_that_are_no_class(self, refused, tmp_path):
         def grade_it(root):
-            return self.fails("grade", TINY, "--class", root, "--isolation", "none")
+            return refused("grade", TINY, "--class", root, "--isolation", "none")
 
         assert "found nothing at" in grade_it(tmp_path / "nowhere")
         (tmp_path / "file").write_text("")
@@ -233,32 +250,28 @@ class TestRefusals:
         (tmp_path / "submitted" / "ada\nbob" / "tiny_line").mkdir(parents=True)
         assert "'ada\\nbob'" in grade_it(tmp_path)
 
-    def test_an_unknown_lab(self, tmp_path):
-        assert "found no lab 'nonsense'" in self.fails("grade", "nonsense", "--class", tmp_path)
+    def test_an_unknown_lab(self, refused, tmp_path):
+        assert "found no lab 'nonsense'" in refused("grade", "nonsense", "--class", tmp_path)
 
-    def test_a_seed_that_was_damaged(self, tmp_path):
+    def test_a_seed_that_was_damaged(self, refused, tmp_path):
         hand_in(tmp_path, "ada", solved())
         (tmp_path / "seed").write_text("[")
-        assert "seed cannot be used" in self.fails("grade", TINY, "--class", tmp_path, "--isolation", "none")
+        assert "seed cannot be used" in refused("grade", TINY, "--class", tmp_path, "--isolation", "none")
 
-    def test_a_gradebook_that_is_none(self, tmp_path):
+    def test_a_gradebook_that_is_none(self, refused, tmp_path):
         hand_in(tmp_path, "ada", solved())
         (tmp_path / "gradebook.db").write_text("not a database, but long enough to be looked at" * 10)
-        said = self.fails("grade", TINY, "--class", tmp_path, "--isolation", "none")
+        said = refused("grade", TINY, "--class", tmp_path, "--isolation", "none")
         assert "gradebook" in said and "not a database" in said
 
-    def test_a_second_grader_hears_who_is_first(self, tmp_path):
-        from autograder.classroom import Classroom
-
+    def test_a_second_grader_hears_who_is_first(self, refused, tmp_path):
         hand_in(tmp_path, "ada", solved())
         with Classroom(tmp_path).lock():
-            said = self.fails("grade", TINY, "--class", tmp_path, "--isolation", "none")
+            said = refused("grade", TINY, "--class", tmp_path, "--isolation", "none")
         assert f"process {psutil.Process().pid}" in said and "--wait" in said
 
 
 def test_the_seed_can_be_drawn_anew_and_set(tmp_path):
-    from autograder.classroom import Classroom
-
     room = Classroom(tmp_path)
     first = room.seed("a")
     assert (room.seed("a"), room.seed("b") != first) == (first, True)
@@ -268,8 +281,6 @@ def test_the_seed_can_be_drawn_anew_and_set(tmp_path):
 
 def test_a_worker_that_dies_takes_only_its_own_hand_in_with_it():
     """Marking is stood in for; the pool is what is looked at."""
-    from autograder.pool import mark_all
-
     outcome = {}
     lab = load_lab(TINY)
     for task, marked in mark_all(_tasks(lab, ["one", "killer", "two", "three"]), 2, executor=_fragile):
@@ -278,15 +289,6 @@ def test_a_worker_that_dies_takes_only_its_own_hand_in_with_it():
 
 
 def _tasks(lab, students):
-    from dataclasses import replace
-    from pathlib import Path
-
-    import nbformat
-
-    from autograder.execution import Limits
-    from autograder.marking import Task
-    from autograder.release import source_notebook, student_notebook
-
     source, released = nbformat.writes(source_notebook(lab)), nbformat.writes(student_notebook(lab))
     task = Task(lab.name, "", Path(), source, released, (), "", "none", Limits(), Path(), {})
     return [replace(task, student=s) for s in students]
@@ -294,22 +296,10 @@ def _tasks(lab, students):
 
 def _fragile(workers):
     """Processes in which marking gives the student's name, and "killer" ends the process."""
-    from autograder.pool import processes
-
     pool = processes(workers)
     submit = pool.submit
-    pool.submit = lambda function, task: submit(_stand_in, task)
+    pool.submit = lambda function, task: submit(stand_in.mark, task)
     return pool
-
-
-def _stand_in(task):
-    import os
-    import time
-
-    if task.student == "killer":
-        time.sleep(0.5)  # so that another is being marked when it happens
-        os._exit(1)
-    return task.student
 
 
 def test_an_empty_answer_is_not_filled_with_the_solution(graded):
