@@ -158,7 +158,7 @@ class InProcessStudent:
     def __init__(self, lab: Lab):
         self.namespace: dict[str, Any] = {"__name__": "__main__"}
         self.setup_values: dict[str, Any] = {}
-        self.output = _Output()
+        self.output = Output()
         self._settings: _Settings | None = None
         self._files = {_file(cell) for cell in lab.cells}
         self._student = Student(
@@ -301,7 +301,7 @@ class _WithBridge(_Run):
 
     def setup(self, cell: Cell) -> None:
         _seed(self.seed(cell))
-        with contextlib.redirect_stdout(_Output()), contextlib.redirect_stderr(sys.stdout):
+        with contextlib.redirect_stdout(Output()), contextlib.redirect_stderr(sys.stdout):
             error = _execute(cell.source, _file(cell), self.trusted)
         error = error or self.student.setup(cell, self.seed(cell))
         if error is not None:
@@ -315,9 +315,9 @@ class _WithBridge(_Run):
     def tests(self, cell: Cell) -> None:
         self.student.reseed(self.seed(cell))
         _seed(self.seed(cell))
-        here, there = _Output(), self.student.output
+        here, there = Output(), self.student.output
         there.clear()
-        namespace = _Namespace(self.trusted, self.proxy)
+        namespace = Namespace(self.trusted, self.proxy)
         with contextlib.redirect_stdout(here), contextlib.redirect_stderr(here):
             self.judge(cell, namespace, lambda: here.getvalue() + there.getvalue())
 
@@ -350,18 +350,18 @@ class _OneNamespace(_Run):
         self._files = {_file(cell) for cell in lab.cells if cell.kind == "solution"}
 
     def setup(self, cell: Cell) -> None:
-        error = self._execute(cell, cell.source, _Output())
+        error = self._execute(cell, cell.source, Output())
         if error is not None:
             raise SetupError(cell, error, _line_in(error, _file(cell)))
 
     def solution(self, cell: Cell, source: str) -> None:
-        error = self._execute(cell, source, _Output())
+        error = self._execute(cell, source, Output())
         if error is not None:
             self.note(_fault(cell, error, self.student_frames(error)))
 
     def tests(self, cell: Cell) -> None:
         _seed(self.seed(cell))
-        output = _Output()
+        output = Output()
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             self.judge(cell, self.namespace, output.getvalue)
 
@@ -375,7 +375,7 @@ class _OneNamespace(_Run):
         return tuple(map(_frame, frames))
 
 
-class _Namespace(dict):
+class Namespace(dict):
     """Global names of a tests cell: the trusted set-up's, the cell's own, and any other asked of the student's side."""
 
     def __init__(self, trusted: Mapping[str, Any], proxy: Callable[[str], Any]):
@@ -386,7 +386,7 @@ class _Namespace(dict):
         return self._proxy(name)
 
 
-class _Output(io.StringIO):
+class Output(io.StringIO):
     """Text as it is printed, up to a length."""
 
     def write(self, text: str) -> int:

@@ -1,9 +1,11 @@
 """Runs a fitted notebook in a kernel, from top to bottom, and survives what the student's code does to it.
 
-This version has no isolation: the cells run as the person who grades. `autograder.kernel` limits time and output.
+Isolated ("warm", "cold"), the student's cells run in a sandbox and the tests outside of it (`autograder.isolated`).
+With "none" all cells run in one kernel as the person who grades. `autograder.kernel` limits time and output in both.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,7 +55,9 @@ def execute(
     cells: list[FittedCell],
     *,
     scratch: Path,
-    environment: dict[str, str],
+    secret: str,
+    isolation: str = "none",
+    solutions: dict[str, str] | None = None,
     data_files: list[tuple[Path, str]] = (),
     limits: Limits = Limits(),
 ) -> Execution:
@@ -62,22 +66,44 @@ def execute(
     A cell that does not end within its time is interrupted. If that does not help, or the kernel died, a new kernel
     replays the earlier cells (set-up and the student's, not the tests) without the offender and goes on.
 
+    Args:
+        secret: the class's seed for the tests' fresh numbers.
+        isolation: "warm", "cold" or "none".
+        solutions: by grade id, the lab's own solution cells; needed when isolated.
+
     Raises:
         KernelStartError: this machine starts no kernel.
+        NoSandbox: this machine makes no sandbox.
     """
-    return _Session(cells, scratch, environment, data_files, limits).run()
+    if isolation == "none":
+        new_kernel = lambda: Kernel(scratch, {"UNMAGIC_SEED": secret}, data_files)  # noqa: E731
+        return _Session(cells, new_kernel, limits).run()
+    from autograder.isolated import Examiner
+    from autograder.sandbox.limits import Limits as SandboxLimits
+    from autograder.sandbox.provisioner import parent_of_kernels
+    from autograder.sandboxed import SandboxKernel
+
+    parent = parent_of_kernels(cold=isolation == "cold")
+    walls = SandboxLimits(
+        wall_s=limits.handin_seconds + SETUP_SECONDS, cpu_s=int(limits.handin_seconds + SETUP_SECONDS)
+    )
+    examiner = Examiner(cells, solutions or {}, secret)
+    try:
+        return _Session(cells, lambda: SandboxKernel(parent, walls, scratch, data_files), limits, examiner).run()
+    finally:
+        examiner.close()
 
 
 class _Session:
-    def __init__(self, cells, scratch, environment, data_files, limits: Limits):
-        self.cells, self.limits = cells, limits
-        self.new_kernel = lambda: Kernel(scratch, environment, data_files)
+    def __init__(self, cells, new_kernel: Callable[[], Kernel], limits: Limits, examiner=None):
+        self.cells, self.limits, self.examiner = cells, limits, examiner
+        self.new_kernel = new_kernel
         self.result = Execution()
         self.ended: list[int] = []  # cells that came to their end and hold the notebook's state
         self.restarts = limits.restarts
 
     def run(self) -> Execution:
-        self.kernel = self.new_kernel()
+        self._start()
         self.deadline = time.monotonic() + self.limits.handin_seconds  # the kernel's start is not the student's time
         try:
             for index, cell in enumerate(self.cells):
@@ -88,6 +114,8 @@ class _Session:
                 if self.result.stopped:
                     break
                 run = self._run(index)
+                if cell.kind == "setup" and self.examiner and run.ended and run.failure is None:
+                    run.failure = self.examiner.setup(cell)
                 self.result.runs[index] = run
                 if run.ended and cell.kind != "tests":
                     self.ended.append(index)
@@ -102,24 +130,32 @@ class _Session:
         seconds = min(self.limits.cell_seconds, max(0.1, self.deadline - time.monotonic()))
         if cell.kind == "setup":
             seconds = max(seconds, SETUP_SECONDS)
-        run = self.kernel.run(
-            cell.source,
-            seconds=seconds,
-            output_bytes=self.limits.output_bytes,
-            keep_history=cell.kind != "tests",  # In[] and Out[] hold no test
-        )
-        if run.limit:
-            self.result.limits_hit.append(
-                {"limit": run.limit, "cell": cell.name, "text": limit_text(run, seconds, self.limits.output_bytes)}
+        if cell.kind == "tests" and self.examiner:
+            run = self.examiner.tests(cell, seconds=seconds, output_bytes=self.limits.output_bytes)
+        else:
+            run = self.kernel.run(
+                cell.source,
+                seconds=seconds,
+                output_bytes=self.limits.output_bytes,
+                keep_history=cell.kind != "tests",  # In[] and Out[] hold no test
             )
+        if run.limit:
+            why = self.kernel.why_it_died() if run.limit == "died" else ""
+            text = limit_text(run, seconds, self.limits.output_bytes, why)
+            self.result.limits_hit.append({"limit": why or run.limit, "cell": cell.name, "text": text})
         return run
+
+    def _start(self) -> None:
+        self.kernel = self.new_kernel()
+        if self.examiner:
+            self.examiner.connect(self.kernel)
 
     def _restart(self, offender: FittedCell) -> None:
         """A new kernel with the notebook's state, or none any more."""
         while self.restarts > 0:
             self.restarts -= 1
             self.kernel.close()
-            self.kernel = self.new_kernel()
+            self._start()
             for index in list(self.ended):
                 run = self._run(index)
                 if not run.ended:
@@ -140,8 +176,12 @@ class _Session:
         self.result.limits_hit.append({"limit": f"handin_{why}", "cell": cell.name, "text": text})
 
 
-def limit_text(run: CellRun, seconds: float, output_bytes: int) -> str:
+def limit_text(run: CellRun, seconds: float, output_bytes: int, why: str = "") -> str:
     """The sentence a student reads about a limit that was hit."""
+    if why == "memory":
+        return "Stopped: used more memory than a hand-in may."
+    if why == "wall":
+        return "Stopped: the whole notebook took too long."
     if run.limit == "time":
         return f"Stopped: took more than {seconds:g} s."
     if run.limit == "output":

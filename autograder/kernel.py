@@ -105,7 +105,16 @@ class Kernel:
             target = working / relative
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, target)
-        self._manager = KernelManager(
+        self._manager = self._made()
+        try:
+            self._manager.start_kernel(cwd=str(working), **self._start_arguments(environment))
+            self._connect(START_SECONDS)
+        except Exception as error:
+            self.close()
+            raise KernelStartError(f"A kernel did not start: {error}") from error
+
+    def _made(self) -> KernelManager:
+        return KernelManager(
             # this Python's own kernel, whatever kernels a user has installed
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
             transport="ipc",
@@ -113,6 +122,8 @@ class Kernel:
             connection_file=str(self.folder / "c.json"),
             client_class="jupyter_client.blocking.BlockingKernelClient",
         )
+
+    def _start_arguments(self, environment: dict[str, str]) -> dict:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("UNMAGIC_", "NBGRADER_"))}
         env |= {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', '')}",
@@ -122,19 +133,12 @@ class Kernel:
             "JUPYTER_PLATFORM_DIRS": "1",
             **environment,
         }
-        try:
-            self._manager.start_kernel(
-                cwd=str(working),
-                env=env,
-                extra_arguments=["--HistoryManager.enabled=False"],
-                stdin=-3,
-                stdout=-3,
-                stderr=-3,
-            )
-            self._connect(START_SECONDS)
-        except Exception as error:
-            self.close()
-            raise KernelStartError(f"A kernel did not start: {error}") from error
+        arguments = ["--HistoryManager.enabled=False"]
+        return {"env": env, "extra_arguments": arguments, "stdin": -3, "stdout": -3, "stderr": -3}
+
+    def why_it_died(self) -> str:
+        """The limit of the kernel's own surroundings that ended it ("memory", "wall"), where that is known."""
+        return ""
 
     def _connect(self, seconds: float) -> None:
         self._client: BlockingKernelClient = self._manager.client()

@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from autograder.execution import Execution, Limits, execute
-from autograder.fitting import FittedCell, answer_ids, fit
+from autograder.fitting import FittedCell, answer_ids, fit, lab_cells
 from autograder.handin import HandinError, read_handin
 from autograder.kernel import CellRun, KernelStartError
 from autograder.results import CellResult, Result
@@ -70,7 +70,9 @@ def mark(task: Task) -> Marked:
         execution = execute(
             cells,
             scratch=task.scratch,
-            environment={"UNMAGIC_SEED": task.seed},
+            secret=task.seed,
+            isolation=task.isolation,
+            solutions={c.grade_id: c.source for c in lab_cells(source) if c.kind == "solution"},
             data_files=task.data_files,
             limits=task.limits,
         )
@@ -155,8 +157,6 @@ def _ungradable(task: Task, source: NotebookNode, code: str, reason: str) -> Res
 
 def _empty(source: NotebookNode, released: NotebookNode) -> list[FittedCell]:
     """The lab's notebook with nothing answered, for a hand-in that could not be read."""
-    from autograder.fitting import lab_cells
-
     cells = [c for c in lab_cells(source) if c.kind != "explore"]
     for cell in cells:
         if cell.kind in ("solution", "manual"):

@@ -92,7 +92,7 @@ class TestANotebook:
             cell("tests", "assert log == ['setup', 'first'], log", "check"),
         ]
         before = kernels()
-        done = execute(cells, scratch=tmp_path, environment={})
+        done = execute(cells, scratch=tmp_path, secret="")
         assert done.runs[3].limit == "died"
         assert done.runs[4].failure is None
         assert [(h["limit"], h["cell"]) for h in done.limits_hit] == [("died", "killer")]
@@ -101,13 +101,13 @@ class TestANotebook:
     def test_survives_a_cell_that_ignores_interrupts(self, tmp_path):
         source = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
         cells = [cell("setup", "x = 1"), cell("solution", source), cell("tests", "assert x == 1")]
-        done = execute(cells, scratch=tmp_path, environment={}, limits=Limits(cell_seconds=1))
+        done = execute(cells, scratch=tmp_path, secret="", limits=Limits(cell_seconds=1))
         assert (done.runs[1].limit, done.runs[1].alive) == ("time", False)
         assert done.runs[2].ended and done.runs[2].failure is None
 
     def test_gets_two_new_kernels_and_then_ends(self, tmp_path):
         cells = [cell("solution", f"import os; os._exit({n})") for n in (1, 2, 3)] + [cell("tests", "pass")]
-        done = execute(cells, scratch=tmp_path, environment={})
+        done = execute(cells, scratch=tmp_path, secret="")
         assert done.stopped == "died" and sorted(done.runs) == [0, 1, 2]
         assert done.limits_hit[-1]["limit"] == "handin_died"
 
@@ -116,18 +116,18 @@ class TestANotebook:
         mark = tmp_path / "been-here"
         again = f"import os, pathlib\np = pathlib.Path({str(mark)!r})\nif p.exists(): os._exit(1)\np.touch()"
         cells = [cell("solution", again), cell("solution", "import os; os._exit(1)"), cell("tests", "y = 1")]
-        done = execute(cells, scratch=tmp_path, environment={})
+        done = execute(cells, scratch=tmp_path, secret="")
         assert done.stopped == "" and done.runs[2].ended
 
     def test_that_uses_up_its_time_is_not_run_to_its_end(self, tmp_path):
         cells = [cell("solution", "import time; time.sleep(30)"), cell("tests", "pass"), cell("tests", "pass")]
-        done = execute(cells, scratch=tmp_path, environment={}, limits=Limits(handin_seconds=1))
+        done = execute(cells, scratch=tmp_path, secret="", limits=Limits(handin_seconds=1))
         assert done.runs[0].limit == "time" and done.stopped == "time"
         assert [h["limit"] for h in done.limits_hit] == ["time", "handin_time"]
 
     def test_s_background_processes_end_with_it(self, tmp_path):
         source = "import subprocess; p = subprocess.Popen(['sleep', '1000']); print(p.pid)"
-        done = execute([cell("solution", source)], scratch=tmp_path, environment={})
+        done = execute([cell("solution", source)], scratch=tmp_path, secret="")
         pid = int(done.runs[0].outputs[0]["text"])
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 

@@ -1,0 +1,112 @@
+"""One control group a sandbox: a cap on the memory and the processes of a hand-in altogether.
+
+Works where a cgroup is writable: version 1 (folders `memory` and `pids`) or version 2, as root or in a folder that was
+delegated to the user. Elsewhere `make` returns None, the caller says so loudly, and a supervising check stands in.
+"""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+_ROOT = Path("/sys/fs/cgroup")
+
+
+class ControlGroup:
+    """Folders of one control group. Use `make`; `enter(pid)`, then `close()` when the processes are gone."""
+
+    def __init__(self, folders: list[Path], version: int):
+        self._folders, self.version = folders, version
+
+    @classmethod
+    def make(cls, name: str, memory_mb: int, processes: int) -> "ControlGroup | None":
+        """A group `name` with its limits set; None where no control group can be written."""
+        group = cls._make_v2(name, memory_mb, processes) or cls._make_v1(name, memory_mb, processes)
+        return group
+
+    @classmethod
+    def _make_v2(cls, name: str, memory_mb: int, processes: int) -> "ControlGroup | None":
+        if not (_ROOT / "cgroup.controllers").exists():
+            return None
+        line = next(
+            (line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")), None
+        )
+        own = _ROOT / (line or "0::/")[3:].strip().lstrip("/")
+        # a group that holds processes may not hand controllers down: try the parent, where our group becomes a sibling
+        for parent in (own, own.parent):
+            folder = parent / name
+            try:
+                if not {"memory", "pids"} <= set((parent / "cgroup.subtree_control").read_text().split()):
+                    (parent / "cgroup.subtree_control").write_text("+memory +pids")
+                folder.mkdir()
+                (folder / "memory.max").write_text(str(memory_mb << 20))
+                (folder / "pids.max").write_text(str(processes))
+            except OSError:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+                continue
+            with contextlib.suppress(OSError):
+                (folder / "memory.swap.max").write_text("0")  # absent where there is no swap accounting
+            return cls([folder], version=2)
+        return None
+
+    @classmethod
+    def _make_v1(cls, name: str, memory_mb: int, processes: int) -> "ControlGroup | None":
+        folders: list[Path] = []
+        wanted = (("memory", "memory.limit_in_bytes", memory_mb << 20), ("pids", "pids.max", processes))
+        try:
+            for controller, file, value in wanted:
+                folder = _ROOT / controller / name
+                folder.mkdir()
+                folders.append(folder)
+                (folder / file).write_text(str(value))
+        except OSError:
+            for folder in folders:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+            return None
+        return cls(folders, version=1)
+
+    def enter(self, pid: int) -> None:
+        """Put the process `pid` (as this process sees it) and all it will start into the group."""
+        for folder in self._folders:
+            (folder / "cgroup.procs").write_text(str(pid))
+
+    def killed_for_memory(self) -> bool:
+        """True when the kernel ended a process of the group because its memory was used up."""
+        file = "memory.events" if self.version == 2 else "memory.oom_control"
+        with contextlib.suppress(OSError, ValueError):
+            rows = (line.split() for line in (self._folders[0] / file).read_text().splitlines())
+            return int(dict(rows).get("oom_kill", 0)) > 0
+        return False
+
+    def refused_a_process(self) -> bool:
+        """True when a process or thread could not be started because there were too many."""
+        folder = self._folders[-1]
+        with contextlib.suppress(OSError, ValueError):
+            rows = (line.split() for line in (folder / "pids.events").read_text().splitlines())
+            return int(dict(rows).get("max", 0)) > 0
+        return False
+
+    def close(self) -> None:
+        """Remove the group. Its processes must be ending: waits up to a second for the last to go."""
+        for folder in self._folders:
+            for _ in range(100):
+                try:
+                    folder.rmdir()
+                except FileNotFoundError:
+                    pass
+                except OSError:
+                    time.sleep(0.01)
+                    continue
+                break
+        self._folders = []
+
+
+def leftovers(prefix: str) -> list[Path]:
+    """Groups of ours that a grader that was killed left behind."""
+    found = [*_ROOT.glob(f"memory/{prefix}*"), *_ROOT.glob(f"pids/{prefix}*")]
+    if (_ROOT / "cgroup.controllers").exists():
+        for folder, _, _ in os.walk(_ROOT):
+            found += Path(folder).glob(f"{prefix}*")
+    return found

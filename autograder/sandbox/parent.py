@@ -1,0 +1,262 @@
+"""The warm parent: imports torch, numpy and matplotlib once, then forks a walled-in Jupyter kernel for every request.
+
+Runs inside the outer walls (`walls.py`), as an ordinary user, with one thread, and never touches CUDA: only so is fork
+safe. Started as `python -m autograder.sandbox.parent SOCKET`; with `--cold` it imports nothing and every kernel is a
+fresh interpreter in the same walls: slower, needed where a fork is not possible (a GPU), and what warm kernels are
+compared with.
+
+A request is one JSON line {"slot", "limits", "supervise_memory"}. The answer is the byte "P" with a pidfd of the
+kernel. The client puts that process into its control group and sends "G"; then the kernel goes on. The connection is
+the kernel's life line: when it closes, however the client died, the kernel and all it started are killed. Before an end
+of our own making the guardian says why on the connection: "W" for the clock, "M" for memory.
+
+Process by request:   parent → guardian (leaves the namespaces) → kernel (pid 1 of its own)
+"""
+
+import array
+import gc
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from autograder.sandbox import linux
+from autograder.sandbox.limits import MIB, Limits
+from autograder.sandbox.walls import INSIDE_JOB, INSIDE_RUN, NOBODY
+
+SOCKETS = ".sockets"  # in a kernel's working folder: its own ZeroMQ sockets and the bridge
+_KERNEL_OPTIONS = ("--HistoryManager.enabled=False", "--InteractiveShell.colors=nocolor")
+_WATCH_S = 0.1  # how often the guardian looks at memory
+
+
+_WARM = (
+    "unmagic.checks",  # with torch and torchvision
+    "unmagic.data",
+    "torch._dynamo",  # torch.optim's first step loads it: a second
+    "torch.nn.functional",
+    "torch.optim",
+    "torch.utils.data",
+    "sklearn.datasets",
+    "matplotlib.pyplot",
+    "matplotlib_inline.backend_inline",
+    "ipykernel.kernelapp",
+    "ipykernel.ipkernel",
+    "ipykernel.zmqshell",
+    "autograder.sandbox.seccomp",
+    "pyseccomp",
+)
+
+
+def warm_up() -> None:
+    """Import what labs import, early or late. Raises RuntimeError where a fork would not be safe afterwards."""
+    for name in _WARM:
+        importlib.import_module(name)
+    import torch
+
+    torch.set_num_threads(1)
+    if linux.threads() != 1:
+        raise RuntimeError(f"the warm parent has {linux.threads()} threads; forking is safe from one only")
+    if torch.cuda.is_initialized():
+        raise RuntimeError("the warm parent touched CUDA; a forked kernel could not use it")
+    gc.collect()
+    gc.freeze()  # the children's garbage collector leaves these pages shared
+
+
+def serve(path: str) -> None:
+    """Answer requests for ever."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    control = socket.socket(socket.AF_UNIX)
+    control.bind(path)
+    os.chmod(path, 0o600)
+    control.listen(64)
+    print("ready", flush=True)
+    while True:
+        connection, _ = control.accept()
+        line = _read_line(connection)
+        if line and os.fork() == 0:
+            status = 1
+            try:
+                control.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _guard(json.loads(line), connection)
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+        connection.close()
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    line = b""
+    while not line.endswith(b"\n") and len(line) < 1 << 20:
+        more = connection.recv(1 << 16)
+        if not more:
+            return b""
+        line += more
+    return line
+
+
+def _guard(request: dict, connection: socket.socket) -> None:
+    """The guardian: starts the kernel in namespaces of its own, and outlives it by no more than a moment."""
+    limits = Limits.from_json(request.get("limits", {}))
+    os.setsid()
+    # RLIMIT_NPROC set before the user namespace is made counts the processes of that namespace alone (Linux ≥ 5.14)
+    resource.setrlimit(resource.RLIMIT_NPROC, (limits.processes, limits.processes))
+    uid, gid = os.getuid(), os.getgid()
+    linux.unshare(
+        linux.CLONE_NEWUSER
+        | linux.CLONE_NEWNS
+        | linux.CLONE_NEWPID
+        | linux.CLONE_NEWNET
+        | linux.CLONE_NEWIPC
+        | linux.CLONE_NEWUTS
+    )
+    linux.map_user(uid, gid, inside=NOBODY)
+    start, hold = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        connection.close()
+        start.close()
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if hold.recv(1) != b"G":
+            os._exit(1)
+        hold.close()
+        _become_kernel(request, limits)
+    hold.close()
+    kernel = os.pidfd_open(pid)
+    try:
+        passed = array.array("i", [kernel])
+        connection.sendmsg([b"P"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
+        if connection.recv(1) != b"G":
+            return
+        start.send(b"G")
+        _seal_sockets(kernel)
+        reason = _watch(connection, kernel, pid, limits, supervise=request.get("supervise_memory", False))
+        if reason:
+            connection.send(reason)
+    finally:
+        signal.pidfd_send_signal(kernel, signal.SIGKILL)  # pid 1 of its namespace: everything in it dies
+        os.waitpid(pid, 0)
+
+
+def _seal_sockets(kernel: int) -> None:
+    """When the kernel has bound its sockets, make their folder read-only: it lies on a real disk, without a cap.
+
+    Guardian and kernel share the mounts; only the guardian still may change them.
+    """
+    folder = Path(INSIDE_JOB, SOCKETS)
+    while not select.select([kernel], [], [], 0.002)[0]:
+        if len(list(folder.glob("zmq-*"))) == len(("shell", "iopub", "stdin", "control", "heartbeat")):
+            flags = linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV
+            linux.mount("none", str(folder), flags=flags)
+            return
+
+
+def _watch(connection, kernel: int, pid: int, limits: Limits, supervise: bool) -> bytes:
+    """Wait until the kernel ends (b""), the client is gone (b""), or a limit is hit (its letter)."""
+    end = time.monotonic() + limits.wall_s
+    while True:
+        left = end - time.monotonic()
+        ready, _, _ = select.select([connection, kernel], [], [], max(0.0, min(left, _WATCH_S) if supervise else left))
+        if ready:
+            return b""
+        if left <= 0:
+            return b"W"
+        if supervise and _memory_mb(pid) > limits.memory_mb:
+            return b"M"
+
+
+def _memory_mb(root: int) -> float:
+    """Memory that the processes below `root` hold for themselves (not shared with the warm parent), in MiB."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                continue  # it ended just now
+            children.setdefault(parent, []).append(int(entry.name))
+    total, todo = 0, [root]
+    while todo:
+        pid = todo.pop()
+        todo += children.get(pid, [])
+        try:
+            rows = (line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+            total += sum(int(row[1]) for row in rows if row[0] in ("Private_Dirty:", "Private_Clean:"))
+        except (OSError, ValueError):
+            continue
+    return total / 1024
+
+
+def _become_kernel(request: dict, limits: Limits) -> None:
+    """In the child: build the inner walls, give up every right, and be a Jupyter kernel until the end."""
+    os.setsid()  # os.kill(0, …) reaches this hand-in's processes alone
+    os.closerange(3, 4096)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _inner_walls(request["slot"], limits)
+    megabyte_limits = {"FSIZE": limits.file_mb * MIB, "NOFILE": limits.open_files, "CPU": int(limits.cpu_s), "CORE": 0}
+    for name, value in megabyte_limits.items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+    linux.drop_capabilities()
+    from autograder.sandbox.seccomp import refuse_dangerous_calls
+
+    refuse_dangerous_calls()
+    os.chdir(INSIDE_JOB)
+    nothing = os.open(
+        "/dev/null", os.O_RDWR
+    )  # until here an error is told to the parent's log; from here on nobody listens
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+    connection_file = f"{INSIDE_JOB}/{SOCKETS}/connection.json"
+    if "torch" in sys.modules:
+        _run_kernel(connection_file)
+    os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", "-f", connection_file, *_KERNEL_OPTIONS])
+
+
+def _inner_walls(slot: str, limits: Limits) -> None:
+    """Mounts that this kernel alone sees: working folder, /tmp, /dev/shm; not the control socket, not the others."""
+    linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
+    safe = linux.MS_NOSUID | linux.MS_NODEV
+    source = Path(INSIDE_RUN, "slots", slot)
+    room = f"size={limits.folder_mb}m,nr_inodes={limits.inodes},mode=0755"
+    linux.mount("tmpfs", INSIDE_JOB, "tmpfs", safe, room)
+    _copy_files(source / "files", Path(INSIDE_JOB))
+    (Path(INSIDE_JOB) / SOCKETS).mkdir()
+    linux.mount(str(source / "sockets"), f"{INSIDE_JOB}/{SOCKETS}", flags=linux.MS_BIND)
+    linux.mount("tmpfs", INSIDE_RUN, "tmpfs", safe | linux.MS_RDONLY, "size=4k")
+    linux.mount("tmpfs", "/tmp", "tmpfs", safe, room)
+    linux.mount("tmpfs", "/dev/shm", "tmpfs", safe, "size=64m,nr_inodes=1k")
+    linux.mount("proc", "/proc", "proc", safe | linux.MS_NOEXEC)
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    import shutil
+
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True, symlinks=True)
+
+
+def _run_kernel(connection_file: str) -> None:
+    from ipykernel.kernelapp import IPKernelApp
+
+    app = IPKernelApp.instance()
+    app.initialize(["-f", connection_file, *_KERNEL_OPTIONS])
+    app.shell.enable_matplotlib("inline")  # pyplot came before the shell: the environment variable alone is too late
+    app.start()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    if "--cold" not in sys.argv:
+        warm_up()
+    serve(sys.argv[1])

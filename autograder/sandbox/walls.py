@@ -1,0 +1,131 @@
+"""The outer walls, by bubblewrap: what a warm parent and its kernels see of this machine.
+
+A read-only system, the Python that runs us, the packages a lab imports, and one folder of sockets. No network, no other
+process, no home, no capability. Each kernel then gets namespaces of its own inside (`parent.py`).
+"""
+
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+INSIDE_COURSE = "/opt/course"  # what a hand-in may import of ours
+INSIDE_RUN = "/run/sandbox"  # control socket, and a folder a kernel
+INSIDE_JOB = "/job"  # working folder of a kernel
+NOBODY = 65534
+
+# What a kernel needs of the course: the library and the student's side of the bridge. They hold no test and no answer.
+_COURSE = ("unmagic", "autograder/__init__.py", "autograder/bridge", "autograder/sandbox")
+
+
+class NoSandbox(RuntimeError):
+    """This machine cannot make the walls; the message says what to install or allow."""
+
+
+def outer_walls(run_folder: Path, uid: int | None) -> list[str]:
+    """The command line in front of the warm parent's: `env -i … bwrap … --`.
+
+    `uid`: the ordinary user that everything inside runs as, when we are root; None when we are that user already.
+    Raises NoSandbox when bubblewrap is not installed.
+    """
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        raise NoSandbox("bubblewrap is not installed. Install it: sudo apt-get install bubblewrap")
+    walls = ["/usr/bin/env", "-i", "PATH=/usr/bin:/bin", bwrap]
+    walls += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    walls += ["--die-with-parent", "--new-session", "--hostname", "sandbox", "--clearenv"]
+    # root makes the mounts, so that a Python under a private home can be bound, and drops to `uid` inside;
+    # an ordinary user needs a user namespace to mount anything
+    walls += ["--cap-drop", "ALL"]
+    walls += (
+        ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"] if uid is not None else []
+    )
+    walls += ["--cap-add", "CAP_SYS_ADMIN"] if uid is not None else ["--unshare-user"]
+    walls += _system() + _python() + _course()
+    walls += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(16 << 20), "--tmpfs", "/dev/shm"]
+    walls += [
+        *_open_folders(Path(INSIDE_RUN)),
+        "--perms",
+        "0755",
+        "--dir",
+        INSIDE_JOB,
+        "--bind",
+        str(run_folder),
+        INSIDE_RUN,
+    ]
+    walls += ["--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/"]
+    for name, value in _environment().items():
+        walls += ["--setenv", name, value]
+    walls += ["--"]
+    if uid is not None:
+        # for root, bubblewrap covers parts of /proc, and a kernel's namespace may mount its own /proc only where one
+        # lies open; what can be written there is root's, which nobody is after the next program
+        walls += ["/bin/sh", "-c", 'mount -t proc -o nosuid,nodev,noexec proc /proc && exec "$@"', "sh"]
+        setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
+        walls += [
+            setpriv,
+            f"--reuid={uid}",
+            f"--regid={uid}",
+            "--clear-groups",
+            "--no-new-privs",
+            "--bounding-set=-all",
+        ]
+        walls += ["--inh-caps=-all"]
+    return walls
+
+
+def _system() -> list[str]:
+    arguments = ["--perms", "1777", "--size", str(64 << 20), "--tmpfs", "/tmp"]
+    arguments += ["--ro-bind", "/usr", "/usr"]
+    for name in ("lib", "lib64", "bin", "sbin"):
+        path = Path("/", name)
+        if path.is_symlink():
+            arguments += ["--symlink", os.readlink(path), str(path)]
+        elif path.is_dir():
+            arguments += ["--ro-bind", str(path), str(path)]
+    # not all of /etc: it names this machine's people and hosts
+    arguments += ["--perms", "0755", "--dir", "/etc"]
+    for path in ("/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives", "/etc/localtime"):
+        arguments += ["--ro-bind-try", path, path]
+    return arguments
+
+
+def _python() -> list[str]:
+    """The interpreter and its packages, at the same paths: a virtual environment and what it was made from."""
+    prefixes = {Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve()}
+    arguments = []
+    for prefix in sorted(prefixes, key=str):
+        if not prefix.is_relative_to("/usr"):
+            arguments += [*_open_folders(prefix), "--ro-bind", str(prefix), str(prefix)]
+    return arguments
+
+
+def _open_folders(path: Path) -> list[str]:
+    """The folders above a mount, which bubblewrap would make for its own user alone."""
+    return [word for folder in reversed(path.parents[:-1]) for word in ("--perms", "0755", "--dir", str(folder))]
+
+
+def _course() -> list[str]:
+    arguments = _open_folders(Path(INSIDE_COURSE, "autograder", "bridge"))
+    for relative in _COURSE:
+        package, _, rest = relative.partition("/")
+        root = Path(importlib.util.find_spec(package).origin).parent
+        arguments += ["--ro-bind", str(root / rest), f"{INSIDE_COURSE}/{relative}"]
+    return arguments
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "PATH": f"{Path(sys.prefix) / 'bin'}:/usr/bin:/bin",
+        "PYTHONPATH": INSIDE_COURSE,
+        "HOME": "/tmp",
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MPLCONFIGDIR": "/tmp/matplotlib",
+        "IPYTHONDIR": "/tmp/ipython",
+        # forking is safe from one thread only
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
