@@ -4,7 +4,7 @@ if (document.cookie.split("; ").includes("unmagic_course=1")) {
 }
 
 // What scrolls sideways is reached by the keyboard, also when it was hidden or not typeset when the page came.
-const scrollable = "pre, .bd-article div.math, mjx-container[display=true], .pst-scrollable-table-container, .bd-article .output";
+const scrollable = "pre, .bd-article div.math, mjx-container[display=true], .unmagic-still-box, .pst-scrollable-table-container, .bd-article .output";
 const mark = () => {
   for (const element of document.querySelectorAll(scrollable)) {
     if (element.scrollWidth > element.clientWidth && element.clientWidth) element.tabIndex = 0;
