@@ -7,7 +7,12 @@ import os
 import sys
 from pathlib import Path
 
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
+from nbgrader.preprocessors import AssignLatePenalties, GetGrades
+
+from autograder import autograde
 from autograder.release import CODE_STUB, COURSE, TEXT_STUB
+from autograder.shown import Harmless, HideTests, safe_markdown
 
 root = Path(__file__).resolve().parent
 classroom = root / os.environ.get("UNMAGIC_CLASS", "class")
@@ -41,6 +46,17 @@ c.Exchange.root = str(classroom / "exchange")  # optional: students hand in by f
 c.ClearSolutions.code_stub = {"python": CODE_STUB}
 c.ClearSolutions.text_stub = TEXT_STUB
 
+# `nbgrader autograde` and formgrader's button grade as `autograder grade` does: in a sandbox, tests outside of it
+autograde.install()
+c.Autograde.sanitize_preprocessors = []
+c.Autograde.autograde_preprocessors = [AssignLatePenalties]
+
+# formgrader and nbgrader's feedback: nothing of a hand-in comes alive, whoever graded it; no hidden test in feedback
+c.HTMLExporter.preprocessors = [Harmless]
+c.HTMLExporter.filters = {"markdown2html": safe_markdown}
+c.GenerateFeedback.preprocessors = [HideTests, GetGrades, CSSHTMLHeaderPreprocessor]
+
+# the kernel of nbgrader's validate button and of `nbgrader generate_assignment`
 c.ExecutePreprocessor.kernel_name = "python3"
 c.ExecutePreprocessor.timeout = 60  # seconds a cell
 c.ExecutePreprocessor.startup_timeout = 120  # seconds; a first import of torch from a slow disk takes long

@@ -28,6 +28,7 @@ class Course:
         self.gradebook_url = f"sqlite:///{self.classroom / 'gradebook.db'}"
         self.classroom.mkdir(parents=True)
         shutil.copy(REPOSITORY / "nbgrader_config.py", root)
+        shutil.copytree(self.lab.folder, root / "solutions" / self.lab.name)
         self.released = release(self.lab, root / "labs", root / "_build" / "nbgrader" / "source").notebook
 
     def register(self) -> None:
@@ -49,9 +50,9 @@ class Course:
         app.initialize([])
         return NbGraderAPI(app.coursedir, config=app.config)
 
-    def nbgrader(self, *arguments: str) -> subprocess.CompletedProcess:
-        """Runs an nbgrader command in the root, as an instructor would. Fails when it does."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("UNMAGIC_")}
+    def nbgrader(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess:
+        """Runs an nbgrader command in the root, as an instructor would; `extra`: environment. Fails when it does."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("UNMAGIC_")} | extra
         command = [sys.executable, "-m", "nbgrader", *arguments]
         done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
