@@ -87,7 +87,7 @@ def grade(
     name: LabName,
     classroom: ClassFolder = Path("class"),
     isolation: Annotated[
-        str, typer.Option(help="warm, cold or none. This version has only none, and wants it said.", show_default=False)
+        str, typer.Option(help="warm, cold or none: a forked or a fresh kernel in a sandbox, or no walls (stamped).")
     ] = "",
     workers: Annotated[int, typer.Option(help="Processes; 0 is one for each core.", min=0)] = 0,
     gradebook: GradebookUrl = "",
@@ -99,6 +99,8 @@ def grade(
     timeout: Annotated[float, typer.Option(help="Seconds a cell may take.", min=1)] = 60.0,
     notebook_timeout: Annotated[float, typer.Option(help="Seconds a whole hand-in may take.", min=1)] = 900.0,
     max_output: Annotated[int, typer.Option(help="Bytes a cell may print.", min=1000)] = 1_000_000,
+    memory: Annotated[int, typer.Option(help="MiB a hand-in may use, all its processes together.", min=512)] = 2048,
+    processes: Annotated[int, typer.Option(help="Processes and threads a hand-in may have.", min=16)] = 64,
 ) -> None:
     """Grade a class's hand-ins that are new or have changed; writes gradebook, feedback, grades and report."""
     from autograder.classroom import Classroom
@@ -107,7 +109,7 @@ def grade(
     from autograder.grading import grade as run
     from autograder.progress import choose
 
-    limits = Limits(cell_seconds=timeout, handin_seconds=notebook_timeout, output_bytes=max_output)
+    limits = Limits(timeout, notebook_timeout, max_output, memory_mb=memory, processes=processes)
     options = Options(isolation, workers, fresh, seed, force, wait, limits)
     progress = choose(as_json)
     (lab,) = _labs([name])

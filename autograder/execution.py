@@ -4,6 +4,7 @@ Isolated ("warm", "cold"), the student's cells run in a sandbox and the tests ou
 With "none" all cells run in one kernel as the person who grades. `autograder.kernel` limits time and output in both.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,16 +25,20 @@ class Limits:
         handin_seconds: wall time of the whole hand-in; what has not run by then is not judged.
         output_bytes: output of one cell; one that prints more is stopped.
         restarts: new kernels after one died or did not stop; the earlier cells are run again, without the offender.
+        memory_mb: memory of all its processes together, in MiB; in a sandbox.
+        processes: processes and threads at one time; in a sandbox.
     """
 
     cell_seconds: float = 60.0
     handin_seconds: float = 900.0
     output_bytes: int = 1_000_000
     restarts: int = 2
+    memory_mb: int = 2048
+    processes: int = 64
 
     def text(self) -> str:
         """The limits as they enter a result's key."""
-        return f"{self.cell_seconds:g} {self.handin_seconds:g} {self.output_bytes} {self.restarts}"
+        return " ".join(f"{value:g}" for value in dataclasses.astuple(self))
 
 
 @dataclass
@@ -84,9 +89,8 @@ def execute(
     from autograder.sandboxed import SandboxKernel
 
     parent = parent_of_kernels(cold=isolation == "cold")
-    walls = SandboxLimits(
-        wall_s=limits.handin_seconds + SETUP_SECONDS, cpu_s=int(limits.handin_seconds + SETUP_SECONDS)
-    )
+    longest = limits.handin_seconds + SETUP_SECONDS
+    walls = SandboxLimits(longest, int(longest), memory_mb=limits.memory_mb, processes=limits.processes)
     examiner = Examiner(cells, solutions or {}, secret)
     try:
         return _Session(cells, lambda: SandboxKernel(parent, walls, scratch, data_files), limits, examiner).run()
@@ -141,7 +145,7 @@ class _Session:
             )
         if run.limit:
             why = self.kernel.why_it_died() if run.limit == "died" else ""
-            text = limit_text(run, seconds, self.limits.output_bytes, why)
+            text = limit_text(run, seconds, self.limits, why)
             self.result.limits_hit.append({"limit": why or run.limit, "cell": cell.name, "text": text})
         return run
 
@@ -176,15 +180,15 @@ class _Session:
         self.result.limits_hit.append({"limit": f"handin_{why}", "cell": cell.name, "text": text})
 
 
-def limit_text(run: CellRun, seconds: float, output_bytes: int, why: str = "") -> str:
+def limit_text(run: CellRun, seconds: float, limits: Limits, why: str = "") -> str:
     """The sentence a student reads about a limit that was hit."""
     if why == "memory":
-        return "Stopped: used more memory than a hand-in may."
+        return f"Stopped: used more than {limits.memory_mb / 1024:.3g} GB of memory."
     if why == "wall":
-        return "Stopped: the whole notebook took too long."
+        return f"Stopped: the whole notebook took more than {limits.handin_seconds:g} s."
     if run.limit == "time":
         return f"Stopped: took more than {seconds:g} s."
     if run.limit == "output":
         what = "Stopped: printed" if not run.ended else "Printed"
-        return f"{what} more than {output_bytes:,} bytes; the rest was dropped."
+        return f"{what} more than {limits.output_bytes:,} bytes; the rest was dropped."
     return "Stopped: the kernel died while this cell ran (the code ended its own process, or ran out of memory)."

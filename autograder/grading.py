@@ -31,6 +31,7 @@ from autograder.results import Result, digest, load, save
 
 # What a verdict depends on besides hand-in, lab, limits and seed: when one of these changes, everything is graded anew.
 _GRADER_FILES = ("handin", "sanitise", "fitting", "kernel", "execution", "verdicts", "marking", "results", "labs/names")
+_ISOLATED_FILES = ("isolated", "sandboxed", "examiner", "bridge/*", "sandbox/*")  # and with isolation
 _GRADER_PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "ipykernel", "ipython", "nbgrader")
 _WHY = {
     "handin": "the hand-in changed",
@@ -46,7 +47,7 @@ class Options:
     """How a class is graded.
 
     Attributes:
-        isolation: "none" is all this version has; "" asks for the best there is.
+        isolation: "warm", "cold" or "none" (see `autograder.execution`); "" asks for the best there is.
         workers: processes; 0 is one for each core.
         fresh: draw a new seed. `seed` sets it.
         force: grade again what has not changed.
@@ -158,16 +159,22 @@ def available_cores() -> int:
 
 
 def _isolation(classroom: Classroom, wanted: str) -> str:
-    if wanted == "none" or (not wanted and classroom.is_sample):
-        return "none"
-    if wanted in ("", "warm", "cold"):
-        asked = f"--isolation {wanted}" if wanted else "isolation, which is the default"
-        raise AutograderError(
-            f"found {asked}; this version has none yet: a hand-in's code would run with your rights, could read your"
-            " files, and could give itself points.\n"
-            "  Next: for hand-ins whose authors you trust that far, say --isolation none. The report is stamped."
-        )
-    raise AutograderError(f"found --isolation {wanted}; wanted none (warm and cold are not there yet).")
+    if wanted not in ("", "warm", "cold", "none"):
+        raise AutograderError(f"found --isolation {wanted}; wanted warm, cold or none.")
+    if wanted == "none":
+        return wanted
+    from autograder.sandbox.client import why_no_sandbox
+
+    why = why_no_sandbox()
+    if not why:
+        return wanted or "warm"
+    if not wanted and classroom.is_sample:
+        return "none"  # our own hand-ins; the report is stamped
+    raise AutograderError(
+        f"found that this machine makes no sandbox, and without one a hand-in's code would run with your rights, could"
+        f" read your files, and could give itself points.\n  {why}\n"
+        "  Next: mend that. For hand-ins whose authors you trust that far, say --isolation none; the report is stamped."
+    )
 
 
 def _template(lab: Lab, isolation: str, seed: str, limits: Limits, scratch: Path) -> Task:
@@ -187,7 +194,8 @@ def _template(lab: Lab, isolation: str, seed: str, limits: Limits, scratch: Path
 def _grader_hash(isolation: str) -> str:
     """Of the code that decides on points, and of what that code is run with."""
     own = Path(__file__).parent
-    files = [own / f"{name}.py" for name in _GRADER_FILES]
+    names = _GRADER_FILES + (_ISOLATED_FILES if isolation != "none" else ())
+    files = [path for name in names for path in sorted(own.glob(f"{name}.py"))]
     library = Path(find_spec("unmagic").origin).parent  # found, not imported: it would bring in torch
     files += sorted(library.rglob("*.py"))
     code = [f"{f.name} {hashlib.sha256(f.read_bytes()).hexdigest()}" for f in files]

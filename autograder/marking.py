@@ -19,6 +19,7 @@ from autograder.fitting import FittedCell, answer_ids, fit, lab_cells
 from autograder.handin import HandinError, read_handin
 from autograder.kernel import CellRun, KernelStartError
 from autograder.results import CellResult, Result
+from autograder.sandbox.walls import NoSandbox
 from autograder.sanitise import markdown_cell
 from autograder.verdicts import judge, state_of
 
@@ -79,7 +80,7 @@ def mark(task: Task) -> Marked:
     except HandinError as error:
         result = _ungradable(task, source, error.code, error.text)
         notebook = _notebook(_empty(source, released), Execution(), released, result)
-    except KernelStartError as error:
+    except (KernelStartError, NoSandbox) as error:
         lasting = False
         result = _ungradable(task, source, "no_kernel", f"This machine could not grade it. {error} Grade again.")
         notebook = _notebook(_empty(source, released), Execution(), released, result)

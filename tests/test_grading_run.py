@@ -229,11 +229,18 @@ def refused(monkeypatch, capsys):
 
 
 class TestRefusals:
-    def test_without_isolation_it_must_be_said(self, refused, tmp_path):
+    @pytest.mark.parametrize("asked", [(), ("--isolation", "warm"), ("--isolation", "cold")])
+    def test_without_a_sandbox_it_names_the_cure(self, refused, tmp_path, monkeypatch, asked):
+        monkeypatch.setenv("PATH", str(tmp_path))  # bubblewrap is not installed
         hand_in(tmp_path, "ada", solved())
-        said = refused("grade", TINY, "--class", tmp_path)
+        said = refused("grade", TINY, "--class", tmp_path, *asked)
+        assert "apt-get install bubblewrap" in said
         assert "--isolation none" in said and "with your rights" in said
-        assert "--isolation warm" in refused("grade", TINY, "--class", tmp_path, "--isolation", "warm")
+
+    def test_an_isolation_that_does_not_exist(self, refused, tmp_path):
+        hand_in(tmp_path, "ada", solved())
+        said = refused("grade", TINY, "--class", tmp_path, "--isolation", "docker")
+        assert "found --isolation docker; wanted warm, cold or none" in said
 
     def test_folders_that_are_no_class(self, refused, tmp_path):
         def grade_it(root):

@@ -45,15 +45,16 @@ class SocketTransport:
 
     def exchange(self, request: Message) -> Message:
         """One request and its answer. Gone when none comes; WireError when it is malformed, and an end."""
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             raise Gone("the student's side is not connected")
         if self._busy:
             raise WireError("a request inside a request: the student's side cannot call back")
         self._busy = True
         deadline = time.monotonic() + self._seconds
         try:
-            self._send(request, deadline)
-            return read_frame(lambda size: self._receive(size, deadline), self._limits)
+            self._send(connection, request, deadline)
+            return read_frame(lambda size: self._receive(connection, size, deadline), self._limits)
         except (OSError, EOFError) as error:
             self.hang_up()
             raise Gone(f"the student's side gave no answer: {error or type(error).__name__}") from None
@@ -63,19 +64,19 @@ class SocketTransport:
         finally:
             self._busy = False
 
-    def _send(self, message: Message, deadline: float) -> None:
+    def _send(self, connection: socket.socket, message: Message, deadline: float) -> None:
         for part in frame(message):
             rest = memoryview(part)
             while rest:
-                self._wait(deadline)
-                rest = rest[self._connection.send(rest[: 8 * _CHUNK]) :]
+                self._wait(connection, deadline)
+                rest = rest[connection.send(rest[: 8 * _CHUNK]) :]
 
-    def _receive(self, size: int, deadline: float) -> bytes:
+    def _receive(self, connection: socket.socket, size: int, deadline: float) -> bytes:
         """Exactly `size` bytes, which the caller has found to be within the limits. EOFError at an early end."""
         received = bytearray()
         while len(received) < size:
-            self._wait(deadline)
-            part = self._connection.recv(min(size - len(received), 8 * _CHUNK))
+            self._wait(connection, deadline)
+            part = connection.recv(min(size - len(received), 8 * _CHUNK))
             if not part:
                 raise EOFError("its process ended")
             if len(part) == size:
@@ -83,17 +84,19 @@ class SocketTransport:
             received += part
         return bytes(received)
 
-    def _wait(self, deadline: float) -> None:
+    def _wait(self, connection: socket.socket, deadline: float) -> None:
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError(f"it took more than {self._seconds:g} s")
-        self._connection.settimeout(left)
+        connection.settimeout(left)
 
     def hang_up(self) -> None:
-        """End the connection; the student's side stops answering."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """End the connection; a thread that waits for an answer gets Gone. May be called from any thread."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)  # closing alone would not wake a thread that reads
+            connection.close()
 
     def close(self) -> None:
         self.hang_up()

@@ -9,6 +9,7 @@ import atexit
 import json
 import os
 import signal
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def parent_of_kernels(cold: bool = False) -> WarmParent:
     if key not in _parents:
         _parents[key] = WarmParent(index=os.getpid() % 1000, cold=cold)
         atexit.register(_close, key)
+        Finalize(None, _close, args=(key,), exitpriority=1)  # a worker process ends without atexit
     return _parents[key]
 
 
