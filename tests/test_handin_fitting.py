@@ -149,6 +149,7 @@ class TestCellsOfTheStudents:
         notebook.cells.insert(0, new("raise SystemExit", **test.metadata))
         cells, _ = fitted(notebook)
         assert "raise SystemExit" not in [c.source for c in cells]
+        assert not [c for c in cells if c.kind == "extra"]  # nor is the one that was copied run twice
 
 
 class TestExploration:
