@@ -32,6 +32,7 @@ _TAGS = sanitise.TAGS | {
 }
 _ATTRIBUTES = {"*": {"class", "title"}, "a": {"href"}, "img": {"src", "alt", "width", "height"}, "details": {"open"}}
 _ATTRIBUTES |= {name: {"align", "colspan", "rowspan"} for name in ("th", "td")} | {"ol": {"start"}}
+_NAMES = {"student", "first_name", "last_name", "notebook_path", "filename", "notebook_id", "assignment_id"}
 _SHOWN_BYTES = 2**24  # of a cell's outputs
 
 
@@ -66,11 +67,8 @@ class Harmless(Preprocessor):
                 cell.outputs = [from_dict(output) for output in kept]
             elif cell.cell_type == "raw":  # nbconvert shows it as HTML
                 cell.update(cell_type="markdown", source=f"```\n{cell.source}\n```")
-        names = {k: html.escape(v) for k, v in resources.items() if isinstance(v, str) and k in _NAMES}
-        return nb, type(resources)({**resources, **names})
-
-
-_NAMES = {"student", "first_name", "last_name", "notebook_path", "filename", "notebook_id", "assignment_id"}
+        resources.update({k: html.escape(v) for k, v in resources.items() if k in _NAMES and isinstance(v, str)})
+        return nb, resources
 
 
 class HideTests(ClearHiddenTests):

@@ -1,6 +1,7 @@
 """`python -m autograder.serving`: serve the book, the labs, formgrader and the class report on 127.0.0.1."""
 
 import argparse
+import json
 import os
 import secrets
 import socket
@@ -8,6 +9,11 @@ import sys
 from pathlib import Path
 
 from autograder import paths
+from autograder.files import write_atomically
+
+# JupyterLab asks nobody for news, and leaves out nbgrader's panel for writing labs: ours are written in solutions/
+_LAB_SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+_LAB_WITHOUT = {"@jupyter/nbgrader:create-assignment": True}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,9 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     token = options.token or secrets.token_hex(24)
     server = LabApp.initialize_server(argv=[], config=_settings(folders, options.port or _free_port(), token))
-    from autograder.serving.formgrader import use_own_mathjax
+    from autograder.serving.formgrader import escape_names, use_own_mathjax
 
     use_own_mathjax(server.web_app)
+    escape_names(server.web_app)
     _announce(f"http://127.0.0.1:{server.port}", token, folders)
     server.start()
     return 0
@@ -46,6 +53,12 @@ def _own_jupyter_folders(root: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         os.environ[f"JUPYTER_{name.upper()}_DIR"] = str(folder)
     os.environ["IPYTHONDIR"] = str(root / "_build" / "jupyter" / "ipython")
+    for name in ("settings", "workspaces"):
+        os.environ[f"JUPYTERLAB_{name.upper()}_DIR"] = str(root / "_build" / "jupyter" / name)
+    lab = root / "_build" / "jupyter" / "config" / "labconfig"
+    lab.mkdir(exist_ok=True)
+    write_atomically(lab / "default_setting_overrides.json", json.dumps(_LAB_SETTINGS).encode())
+    write_atomically(lab / "page_config.json", json.dumps({"disabledExtensions": _LAB_WITHOUT}).encode())
     # nbgrader starts `alembic` and `jupyter` by name
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 

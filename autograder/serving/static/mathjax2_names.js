@@ -24,6 +24,9 @@
       displayMath: [["$$", "$$"], ["\\[", "\\]"]],
       processEscapes: true,
       tags: "ams",
+      // a student's formula may not hold links, styles or ids: \\href{javascript:…}{…} would be a link in a teacher's page
+      packages: { "[-]": ["require"] },
+      autoload: { html: [] },
     },
     options: { enableMenu: false },
     startup: {
