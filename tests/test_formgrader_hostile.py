@@ -13,8 +13,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output, new_raw_cell
 
 from autograder import paths, sanitise
-from autograder.release import filled_cell, source_notebook, student_notebook
-from tests.handins import TINY, autograder, hand_in, solved, tiny
+from autograder.labs import load_lab
+from autograder.release import filled_cell, register, solved_notebook, source_notebook, student_notebook
+from autograder.sandbox.client import why_no_sandbox
+from tests.handins import TINY, autograder, hand_in, result, solved, tiny
 
 pytestmark = pytest.mark.browser
 TOKEN = "only-for-this-test"
@@ -207,3 +209,19 @@ def test_nbgraders_own_feedback_is_harmless_and_holds_no_hidden_test(classroom, 
     hidden = {h for h in sanitise.hidden_lines([c.source for c in source_notebook(tiny()).cells]) if h not in given_out}
     assert "secret_predictions = [0.25, 4.5]" in hidden
     assert [line for line in hidden if line in page.inner_text("body")] == []
+
+
+@pytest.mark.slow
+def test_the_autograde_button_grades_in_the_sandbox(server, classroom, look):
+    if why := why_no_sandbox():
+        pytest.skip(f"this machine makes no sandbox: {why}")
+    lab = load_lab("descent")
+    register(lab, f"sqlite:///{classroom / 'gradebook.db'}")
+    hand_in(classroom, "ada", solved_notebook(lab), "descent")
+    _enter(look, server)
+    page = look(f"{server}/formgrader/manage_submissions/descent")
+    page.locator("td.autograde a").click()
+    page.wait_for_selector("#success-modal", timeout=180_000)
+    found = result(classroom, "ada", "descent")
+    assert (found["isolation"], found["state"]) == ("warm", "graded") and found["points"] == found["max_points"] > 0
+    assert f"ada: graded, {found['points']:g} of {found['max_points']:g}" in page.inner_text("#success-modal")
