@@ -154,6 +154,24 @@ def audit(
     raise typer.Exit(run(_labs(names), thorough, seeds, Console(), json_file=json_file))
 
 
+@app.command()
+def doctor(
+    isolation: Annotated[str, typer.Option(help="warm or cold.")] = "warm",
+    families: Annotated[
+        list[str] | None, typer.Option("--family", help="Only the attacks of this family; may be given again.")
+    ] = None,
+) -> None:
+    """Can this machine grade safely? Carries out every attack we know in the sandbox. Exits 1 if one gets through."""
+    from autograder.attacks import FAMILIES
+    from autograder.doctor import examine
+
+    if isolation not in ("warm", "cold"):
+        raise AutograderError(f"found --isolation {isolation}; wanted warm or cold.")
+    if unknown := set(families or ()) - set(FAMILIES):
+        raise AutograderError(f"found --family {', '.join(sorted(unknown))}; wanted some of: {', '.join(FAMILIES)}.")
+    raise typer.Exit(examine(Console(), isolation, families or ()))
+
+
 def _labs(names: list[str] | None) -> list:
     from autograder.labs import LabError, lab_names, load_lab
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder.fitting import FittedCell
-from autograder.kernel import CellRun, Kernel
+from autograder.kernel import GRACE_SECONDS, CellRun, Kernel
 
 SETUP_SECONDS = 180.0  # a lab's own set-up cell: nobody's fault if the machine is slow
 
@@ -88,12 +88,15 @@ def execute(
     from autograder.sandbox.provisioner import parent_of_kernels
     from autograder.sandboxed import SandboxKernel
 
-    parent = parent_of_kernels(cold=isolation == "cold")
     longest = limits.handin_seconds + SETUP_SECONDS
     walls = SandboxLimits(longest, int(longest), memory_mb=limits.memory_mb, processes=limits.processes)
     examiner = Examiner(cells, solutions or {}, secret)
+
+    def new_kernel() -> Kernel:
+        return SandboxKernel(parent_of_kernels(cold=isolation == "cold"), walls, scratch, data_files)
+
     try:
-        return _Session(cells, lambda: SandboxKernel(parent, walls, scratch, data_files), limits, examiner).run()
+        return _Session(cells, new_kernel, limits, examiner).run()
     finally:
         examiner.close()
 
@@ -160,15 +163,25 @@ class _Session:
             self.restarts -= 1
             self.kernel.close()
             self._start()
-            for index in list(self.ended):
-                run = self._run(index)
-                if not run.ended:
-                    self.ended.remove(index)
-                if not run.alive:
-                    break
-            else:
+            if self._replay():
                 return
         self._stop("died", offender)
+
+    def _replay(self) -> bool:
+        """Runs the earlier cells again. False if the kernel is lost again: what did it is left out from then on."""
+        for index in list(self.ended):
+            run = self._run(index)
+            if not run.ended:
+                self.ended.remove(index)
+            if not run.alive:
+                return False
+        run = self.kernel.run("None", seconds=GRACE_SECONDS, output_bytes=1000, keep_history=False)
+        if run.ended and run.alive:
+            return True
+        # its last cell came to an end, and left a kernel that runs nothing more (a patched `run_cell`)
+        students = [index for index in self.ended if self.cells[index].kind != "setup"]
+        self.ended = [index for index in self.ended if index not in students[-1:]]
+        return False
 
     def _stop(self, why: str, cell: FittedCell) -> None:
         self.result.stopped = why

@@ -4,10 +4,15 @@ Set-up cells run on both sides. A tests cell runs here; what it takes from the s
 bridge, as data or as handles. The kernel never receives a test, a point value, a reference or the class's seed.
 """
 
+import ast
 import contextlib
+import ctypes
 import linecache
 import os
+import resource
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from autograder.bridge import Bridge, SharedNames, StudentError, WireError
@@ -19,6 +24,9 @@ from autograder.labs.names import PROVIDED, names_of
 
 SOCKET = "bridge"
 ATTACH_SECONDS = 30.0  # for the kernel to connect: the first time it imports the bridge
+END_SECONDS = 5.0  # for a test to end when it gets no more answers
+MEMORY = 4 << 30  # bytes that a tests cell may take on this side: what it is made from are a student's numbers
+SHOWN_VALUE = 1000  # characters of the value a tests cell ends with
 _ASK = (
     "__import__('autograder.bridge.notebook', fromlist=['answer']).answer(get_ipython(), {path!r}, {names!r}, {seed})"
 )
@@ -59,11 +67,11 @@ class Examiner:
 
         seed_everything(derive_seed("examiner", cell.grade_id) % 2**32)
         with contextlib.redirect_stdout(Output()), contextlib.redirect_stderr(Output()):
-            failure = self._execute(cell, self.trusted)
+            found = self._execute(cell, self.trusted)
         for name in names_of(cell.source).defined:
             if name in self.trusted:
                 self.setup_values[name] = self.trusted[name]
-        return failure
+        return found if isinstance(found, Failure) else None
 
     def tests(self, cell: FittedCell, *, seconds: float, output_bytes: int) -> CellRun:
         """Runs a tests cell here, while the kernel answers. Its time and output are those of the kernel meanwhile."""
@@ -73,15 +81,16 @@ class Examiner:
         inside = f"{self.kernel.sockets_inside}/{SOCKET}"
         question = _ASK.format(path=inside, names=self.setup_names, seed=seed)
         here = Output()
-        verdict: list[Failure | Gone | None] = []
+        verdict: list[Failure | Gone | str | None] = []  # a text: the value the cell ended with
         # the kernel's client stays in this thread; the test runs in another, and ends when it gets no more answers
         thread = threading.Thread(target=self._judge, args=(cell, seed, here, verdict), daemon=True)
-        thread.start()
-        run = self.kernel.run(question, seconds=seconds, output_bytes=output_bytes, keep_history=False)
-        if not (run.ended and run.failure is None):
-            self.transport.hang_up()
-        thread.join(timeout=seconds if run.ended else 5.0)
+        with _memory_limit():
+            thread.start()
+            run = self.kernel.run(question, seconds=seconds, output_bytes=output_bytes, keep_history=False)
+            self._end(thread, run)
         found = verdict[0] if verdict else Gone("the test did not end")
+        # what the kernel calls the value of a cell is no value of the test's: nbgrader counts such a number as points
+        run.outputs = [_displayed(output) for output in run.outputs]
         if here.getvalue():
             run.outputs.insert(0, {"output_type": "stream", "name": "stdout", "text": here.getvalue()})
         if isinstance(found, Gone):
@@ -89,9 +98,28 @@ class Examiner:
                 run.failure = Failure("ConnectionError", "your code ended the connection that it is tested through")
             elif run.ended and run.failure is None:
                 run.ended = False
+        elif isinstance(found, str):
+            run.failure = None
+            data = {"data": {"text/plain": found}, "metadata": {}, "execution_count": None}
+            run.outputs.append({"output_type": "execute_result", **data})
         else:
             run.failure = found
         return run
+
+    def _end(self, thread: threading.Thread, run: CellRun) -> None:
+        """The kernel has come to an end with the question: so must the test, whoever still answers it.
+
+        Raises RuntimeError when it does not: then this process is of no more use.
+        """
+        self.transport.hang_up()  # when all is well the test did, after its verdict
+        thread.join(timeout=END_SECONDS)
+        for _ in range(3):  # it computes with what the student gave, and asks no more
+            if not thread.is_alive():
+                return
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Gone))
+            thread.join(timeout=END_SECONDS)
+        if thread.is_alive():
+            raise RuntimeError("a test could not be ended")
 
     def _judge(self, cell: FittedCell, seed: int, output: Output, verdict: list) -> None:
         from unmagic.seeding import seed_everything
@@ -118,16 +146,41 @@ class Examiner:
             raise KeyError(name)
         return self.bridge.get(name)
 
-    def _execute(self, cell: FittedCell, namespace: dict[str, Any]) -> Failure | None:
+    def _execute(self, cell: FittedCell, namespace: dict[str, Any]) -> Failure | str | None:
+        """None, the value that the cell ends with as text (nbgrader counts a number as points), or how it failed."""
         file = f"<{cell.grade_id}>"
         linecache.cache[file] = (len(cell.source), None, cell.source.splitlines(keepends=True), file)
         try:
-            exec(compile(cell.source, file, "exec", dont_inherit=True), namespace)
+            tree = ast.parse(cell.source, file)
+            last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+            exec(compile(tree, file, "exec", dont_inherit=True), namespace)
+            if last is None:
+                return None
+            value = eval(compile(ast.Expression(last.value), file, "eval", dont_inherit=True), namespace)
+            return None if value is None else repr(value)[:SHOWN_VALUE]
         except Gone:
             raise
         except BaseException as error:
             return _failure(error)
-        return None
+
+
+def _displayed(output: dict) -> dict:
+    if output["output_type"] != "execute_result":
+        return output
+    return {"output_type": "display_data", "data": output["data"], "metadata": output["metadata"]}
+
+
+@contextlib.contextmanager
+def _memory_limit() -> Iterator[None]:
+    """A test that makes too much of what a student gave (`list(range(10**12))`) gets a MemoryError, not the machine."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+    limit = used + MEMORY if soft == resource.RLIM_INFINITY else min(soft, used + MEMORY)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _failure(error: BaseException) -> Failure:

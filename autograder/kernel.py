@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from autograder import sanitise
 START_SECONDS = 60  # for a kernel to answer for the first time, on a busy machine
 GRACE_SECONDS = 5  # from an interrupt to a kill
 ERROR_BYTES = 2_000  # what an error counts as output at most, so that a long message is still an error
+ANSWER_LENGTH = 1_000_000  # characters of what an error is asked for
 MESSAGE_BYTES = 32 * 2**20  # one message; what is larger is never taken in
 
 # Asked after an error. It runs beside the student's code, so its answer is taken for text and nothing else.
@@ -202,11 +204,8 @@ class Kernel:
                 return None
             if not self._manager.is_alive() and not self._client.iopub_channel.msg_ready():
                 return reply
-            try:
-                message = self._client.get_iopub_msg(timeout=min(0.2, max(0.01, deadline - now)))
-            except queue.Empty:
-                message = None
-            if message is not None and message["parent_header"].get("msg_id") == request:
+            message = _received(self._client.get_iopub_msg, request, min(0.2, max(0.01, deadline - now)))
+            if message is not None:
                 kind, content = message["msg_type"], message["content"]
                 if kind == "status":
                     idle = idle or content.get("execution_state") == "idle"
@@ -216,10 +215,7 @@ class Kernel:
                         run.limit = "output"
                         return None
             if reply is None:  # also between outputs: an interrupted flood takes long to be read
-                with contextlib.suppress(queue.Empty):
-                    found = self._client.get_shell_msg(timeout=1 if idle else 0)
-                    if found["parent_header"].get("msg_id") == request:
-                        reply = found
+                reply = _received(self._client.get_shell_msg, request, 1 if idle else 0)
         return reply
 
     def _failure(self, content: dict) -> Failure:
@@ -230,7 +226,8 @@ class Kernel:
         reply = self._collect(request, CellRun(), time.monotonic() + GRACE_SECONDS, None)
         with contextlib.suppress(Exception):  # whatever came back, the message above is enough
             shown = reply["content"]["user_expressions"]["error"]["data"]["text/plain"]
-            found = json.loads(ast.literal_eval(shown))
+            # the longest honest answer is shorter; the parser would follow a longer one to any depth
+            found = json.loads(ast.literal_eval(shown)) if len(shown) < ANSWER_LENGTH else {}
             if found["type"] == failure.type:
                 return Failure(
                     type=failure.type,
@@ -252,6 +249,18 @@ class Kernel:
         with contextlib.suppress(Exception):
             self._manager.context.destroy(linger=0)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _received(get: Callable[..., dict], request: str, timeout: float) -> dict | None:
+    """The next message, if there is one, it belongs to `request`, and it is one: a student's code may send anything."""
+    try:
+        message = get(timeout=timeout)
+        belongs = message["parent_header"].get("msg_id") == request
+        return message if belongs and isinstance(message["content"], dict) else None
+    except queue.Empty:
+        return None
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):  # malformed, or not signed
+        return None
 
 
 def _add_output(run: CellRun, kind: str, content: dict, room: int) -> int:

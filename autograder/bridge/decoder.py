@@ -195,7 +195,10 @@ class Decoder:
 
     def _bounds(self, nodes: list, depth: int, kind: type) -> slice | range:
         start, stop, step = self._values(nodes, depth)
-        return kind(start, stop, step)
+        made = kind(start, stop, step)
+        if kind is range and made[self.limits.items :]:  # its length may be above what `len` can say
+            raise WireError(f"a range of more than {self.limits.items} values")
+        return made
 
     def _generator(self, nodes: list, depth: int) -> torch.Generator:
         device, number = nodes

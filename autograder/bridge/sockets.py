@@ -6,8 +6,10 @@ The trusted end believes nothing: sizes are checked before anything is read for 
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from autograder.bridge.student import Student
@@ -24,10 +26,13 @@ class Gone(BaseException):
 class SocketTransport:
     """The trusted end: it listens from the start; `accept` the student's process, then exchange messages."""
 
-    def __init__(self, path: Path, *, seconds: float, limits: Limits = LIMITS):
-        """`seconds`: the longest that one exchange may take."""
+    def __init__(self, path: Path, *, seconds: float, limits: Limits = LIMITS, most: int = 1 << 30):
+        """`seconds`: the longest that one exchange may take. `most`: bytes that one connection may bring in all: what
+        a test keeps of them (`list` of an endless iterator) lies in this process."""
         self._path, self._seconds, self._limits = path, seconds, limits
+        self._most, self._received = most, 0
         self._connection: socket.socket | None = None
+        self._given_up = False
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         path.chmod(0o777)  # the folder around it is the sandbox's alone
@@ -35,13 +40,16 @@ class SocketTransport:
         self._busy = False
 
     def accept(self, seconds: float) -> None:
-        """Take the student's connection in. Gone when none comes in time."""
-        self.hang_up()
-        self._listener.settimeout(seconds)
-        try:
-            self._connection, _ = self._listener.accept()
-        except OSError as error:
-            raise Gone(f"the student's side did not connect: {error}") from None
+        """Take the student's connection in. Gone when none comes in time, or `hang_up` is called meanwhile."""
+        self.hang_up()  # also those that a thread of the student's opened since
+        self._given_up, self._received = False, 0
+        deadline = time.monotonic() + seconds
+        self._listener.settimeout(0.05)
+        while not self._given_up and time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError):
+                self._connection, _ = self._listener.accept()
+                return
+        raise Gone("the student's side did not connect")
 
     def exchange(self, request: Message) -> Message:
         """One request and its answer. Gone when none comes; WireError when it is malformed, and an end."""
@@ -54,7 +62,12 @@ class SocketTransport:
         deadline = time.monotonic() + self._seconds
         try:
             self._send(connection, request, deadline)
-            return read_frame(lambda size: self._receive(connection, size, deadline), self._limits)
+            answer = read_frame(self._reader(connection, deadline).read, self._limits)
+            # a header's bytes become objects, which are several times their size
+            self._received += 8 * len(answer.header) + len(answer.body)
+            if self._received > self._most:
+                raise WireError(f"in one test, answers of more than {self._most >> 20} MiB")
+            return answer
         except (OSError, EOFError) as error:
             self.hang_up()
             raise Gone(f"the student's side gave no answer: {error or type(error).__name__}") from None
@@ -71,18 +84,9 @@ class SocketTransport:
                 self._wait(connection, deadline)
                 rest = rest[connection.send(rest[: 8 * _CHUNK]) :]
 
-    def _receive(self, connection: socket.socket, size: int, deadline: float) -> bytes:
-        """Exactly `size` bytes, which the caller has found to be within the limits. EOFError at an early end."""
-        received = bytearray()
-        while len(received) < size:
-            self._wait(connection, deadline)
-            part = connection.recv(min(size - len(received), 8 * _CHUNK))
-            if not part:
-                raise EOFError("its process ended")
-            if len(part) == size:
-                return part
-            received += part
-        return bytes(received)
+    def _reader(self, connection: socket.socket, deadline: float) -> io.BufferedReader:
+        """Reads one answer, a large part of it without a copy; what comes after the answer is dropped unread."""
+        return io.BufferedReader(_Reader(connection, lambda: self._wait(connection, deadline)), 1 << 16)
 
     def _wait(self, connection: socket.socket, deadline: float) -> None:
         left = deadline - time.monotonic()
@@ -91,18 +95,44 @@ class SocketTransport:
         connection.settimeout(left)
 
     def hang_up(self) -> None:
-        """End the connection; a thread that waits for an answer gets Gone. May be called from any thread."""
+        """End the connection, and those in wait; a thread that waits for one or for an answer gets Gone.
+
+        May be called from any thread.
+        """
+        self._given_up = True
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)  # closing alone would not wake a thread that reads
             connection.close()
+        # the backlog: when a thread of the student's came first, the kernel itself is in it and waits to be sent away
+        self._listener.setblocking(False)
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                self._listener.accept()[0].close()
 
     def close(self) -> None:
         self.hang_up()
         self._listener.close()
         with contextlib.suppress(OSError):
             self._path.unlink()
+
+
+class _Reader(io.RawIOBase):
+    """A connection as a file whose end is an error: EOFError. `wait` is called before every read."""
+
+    def __init__(self, connection: socket.socket, wait: Callable[[], None]):
+        self._connection, self._wait = connection, wait
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, room: memoryview) -> int:
+        self._wait()
+        count = self._connection.recv_into(room)
+        if not count:
+            raise EOFError("its process ended")
+        return count
 
 
 def serve(student: Student, path: str) -> None:

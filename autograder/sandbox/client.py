@@ -72,6 +72,9 @@ class WarmParent:
             self.give(path)
         return Slot(self, folder)
 
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
     @property
     def control(self) -> Path:
         return self.folder / "control"

@@ -23,8 +23,10 @@ _parents: dict[tuple[int, bool], WarmParent] = {}  # by process: a fork of this 
 
 
 def parent_of_kernels(cold: bool = False) -> WarmParent:
-    """This process's parent of warm (or cold) kernels, started at the first call."""
+    """This process's parent of warm (or cold) kernels, started at the first call, and again when it has died."""
     key = (os.getpid(), cold)
+    if key in _parents and not _parents[key].alive():
+        _close(key)
     if key not in _parents:
         _parents[key] = WarmParent(index=os.getpid() % 1000, cold=cold)
         atexit.register(_close, key)
