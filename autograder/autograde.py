@@ -7,6 +7,7 @@ replaced (`install`); its command line, settings, hooks and late penalties stay 
 
 import contextlib
 import fnmatch
+import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -28,9 +29,9 @@ from autograder.execution import Limits
 from autograder.files import write_atomically
 from autograder.gradebook import Book
 from autograder.handin import fingerprint
-from autograder.labs import load_lab
+from autograder.labs import Lab, load_lab
 from autograder.marking import Marked, Task, mark, unmarked
-from autograder.pool import processes
+from autograder.pool import processes, stopping
 from autograder.report import write_reports
 from autograder.results import load
 
@@ -64,7 +65,11 @@ class Autograde(converters.Autograde):
     def init_notebooks(self) -> None:
         """Every hand-in, also one that holds no notebook or an unreadable one: that is a result as well."""
         lab, wanted = self.coursedir.assignment_id, self.coursedir.student_id
-        students = [f.student for f in self.classroom.handins(lab) if fnmatch.fnmatchcase(f.student, wanted)]
+        students = [
+            f.student
+            for f in self.classroom.handins(lab)
+            if f.student == wanted or fnmatch.fnmatchcase(f.student, wanted)
+        ]
         if not students:
             raise AutograderError(f"found no hand-in for {lab!r} of a student called {wanted!r}; wanted one at least.")
         folders = [self._format_source(lab, student) for student in students]
@@ -75,23 +80,38 @@ class Autograde(converters.Autograde):
         lab = load_lab(Path(self.coursedir.root, "solutions", self.coursedir.assignment_id))
         isolation = self._isolation(classroom)
         limits = Limits(cell_seconds=self.cell_seconds, handin_seconds=self.handin_seconds)
-        with classroom.lock(), classroom.scratch() as scratch, Book(classroom.gradebook_url, lab) as self._book:
-            seed = classroom.seed(lab.name)
-            self._task = grading._template(lab, isolation, seed, limits, scratch)
+        with contextlib.ExitStack() as self._open:
+            self._open.enter_context(classroom.lock())
+            scratch = self._open.enter_context(classroom.scratch())
+            self._task = grading.new_task(lab, isolation, classroom.seed(lab.name), limits, scratch)
+            with self._without_details():
+                self._book = self._open.enter_context(Book(classroom.gradebook_url, lab))
             self._worker: Executor | None = None
             try:
                 super().convert_notebooks()
             finally:
-                if self._worker:
-                    self._worker.shutdown()
-                results = [load(classroom.result(lab.name, f.student)) for f in classroom.handins(lab.name)]
-                standings = self._book.standings()
-                shown = [r for r in results if r and r.student in standings]
-                write_reports(classroom, lab, self._task.source, shown, standings)
+                self._write_reports(classroom, lab)
+
+    def _write_reports(self, classroom: Classroom, lab: Lab) -> None:
+        """Of all hand-ins that were ever graded, as `autograder grade` does."""
+        standings = self._book.standings()
+        results = [load(classroom.result(lab.name, f.student)) for f in classroom.handins(lab.name)]
+        shown = [r for r in results if r and r.student in standings]
+        write_reports(classroom, lab, self._task.source, shown, standings)
+
+    @contextlib.contextmanager
+    def _without_details(self) -> Iterator[None]:
+        """formgrader shows the log, and nbgrader writes each cell's checksum into it."""
+        level = self.log.level
+        self.log.setLevel(max(level, logging.INFO))
+        try:
+            yield
+        finally:
+            self.log.setLevel(level)
 
     def _isolation(self, classroom: Classroom) -> str:
         try:
-            return grading._isolation(classroom, self.isolation)
+            return grading.usable_isolation(self.isolation, own=classroom.is_sample)
         except AutograderError as error:
             raise AutograderError(
                 f"{error}\n  nbgrader takes it from the environment: UNMAGIC_ISOLATION=none"
@@ -127,7 +147,8 @@ class Autograde(converters.Autograde):
     def _marked(self, task: Task) -> Marked:
         """Marked in another process: the test cells do not run in formgrader's server."""
         for _ in range(2):
-            self._worker = self._worker or processes(1)
+            if self._worker is None:  # it ends with the run, at once if that is broken off
+                self._worker = self._open.enter_context(stopping(processes(1)))
             try:
                 return self._worker.submit(mark, task).result()
             except BrokenProcessPool:

@@ -103,7 +103,7 @@ def grade(lab: Lab, classroom: Classroom, options: Options, progress: Plain | Ba
         AutograderError: isolation that does not exist was asked for, the class folder cannot be used, it has no
             hand-ins for the lab, somebody else is grading it, or its gradebook cannot be used. Hand-ins raise nothing.
     """
-    isolation = _isolation(classroom, options.isolation)
+    isolation = usable_isolation(options.isolation, own=classroom.is_sample)
     try:
         return _grade(lab, classroom, options, isolation, progress)
     except OSError as error:
@@ -119,7 +119,7 @@ def _grade(lab: Lab, classroom: Classroom, options: Options, isolation: str, pro
     folders = classroom.handins(lab.name)
     with classroom.lock(options.wait), classroom.scratch() as scratch:
         seed = classroom.seed(lab.name, fresh=options.fresh, value=options.seed)
-        template = _template(lab, isolation, seed, options.limits, scratch)
+        template = new_task(lab, isolation, seed, options.limits, scratch)
         with Book(classroom.gradebook_url, lab) as book:
             results, tasks, why = _plan(classroom, book, folders, template, options.force)
             progress.start(lab.name, Counter(why.values()), len(folders) - len(tasks))
@@ -158,7 +158,15 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _isolation(classroom: Classroom, wanted: str) -> str:
+def usable_isolation(wanted: str, *, own: bool = False) -> str:
+    """The isolation to grade with: what was asked for or, for "", the best there is on this machine.
+
+    Args:
+        own: the hand-ins are our own; without a sandbox "" is then "none".
+
+    Raises:
+        AutograderError: there is no such isolation, or this machine makes no sandbox; says what to do.
+    """
     if wanted not in ("", "warm", "cold", "none"):
         raise AutograderError(f"found --isolation {wanted}; wanted warm, cold or none.")
     if wanted == "none":
@@ -168,8 +176,8 @@ def _isolation(classroom: Classroom, wanted: str) -> str:
     why = why_no_sandbox()
     if not why:
         return wanted or "warm"
-    if not wanted and classroom.is_sample:
-        return "none"  # our own hand-ins; the report is stamped
+    if not wanted and own:
+        return "none"  # the report is stamped
     raise AutograderError(
         f"found that this machine makes no sandbox, and without one a hand-in's code would run with your rights, could"
         f" read your files, and could give itself points.\n  {why}\n"
@@ -177,8 +185,8 @@ def _isolation(classroom: Classroom, wanted: str) -> str:
     )
 
 
-def _template(lab: Lab, isolation: str, seed: str, limits: Limits, scratch: Path) -> Task:
-    """A task for nobody yet."""
+def new_task(lab: Lab, isolation: str, seed: str, limits: Limits, scratch: Path) -> Task:
+    """A task without a hand-in: `student` and `folder` are empty, and its hashes lack the hand-in's."""
     source, released = nbformat.writes(source_notebook(lab)), nbformat.writes(student_notebook(lab))
     data = tuple((path, path.relative_to(lab.folder).as_posix()) for path in lab.data_files)
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path, _ in data]
