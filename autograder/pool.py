@@ -29,7 +29,7 @@ def mark_all(
     executor = executor or processes
     waiting, alone = list(reversed(tasks)), []
     while waiting:
-        with _stopping(executor(min(workers, len(waiting)))) as pool:
+        with stopping(executor(min(workers, len(waiting)))) as pool:
             running: dict[Future, Task] = {}
             broken = False
             while (waiting and not broken) or running:
@@ -50,7 +50,7 @@ def mark_all(
                         broken = True
                         alone.append(task)
     for task in alone:
-        with _stopping(executor(1)) as pool:
+        with stopping(executor(1)) as pool:
             try:
                 yield task, pool.submit(mark, task).result()
             except BrokenProcessPool:
@@ -76,7 +76,7 @@ def _settle() -> None:
 
 
 @contextlib.contextmanager
-def _stopping(pool: Executor) -> Iterator[Executor]:
+def stopping(pool: Executor) -> Iterator[Executor]:
     """The pool, whose processes are stopped at once if we are."""
     before = set(multiprocessing.active_children())
     try:
