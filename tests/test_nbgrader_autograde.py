@@ -17,6 +17,7 @@ from tests.handins import autograder
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's own queries
 SEED = "the seed of this class"
+BOB = "Bob [2] O'Brien-Łuków"
 # right, and noisy while it is tested; what it prints tells which numbers it was given
 NOISY = """import sys, warnings
 def loss(x):
@@ -129,25 +130,25 @@ class TestFormgradersButton:
         if why := why_no_sandbox():
             pytest.skip(f"this machine makes no sandbox: {why}")
         (course.classroom / "seed").write_text(json.dumps({course.lab.name: SEED}))
-        course.hand_in("bob", {"loss": NOISY})
+        course.hand_in(BOB, {"loss": NOISY})
         with Gradebook(course.gradebook_url, COURSE) as gradebook:
-            gradebook.add_student("bob")
-            submission = gradebook.update_or_create_submission(course.lab.name, "bob")
+            gradebook.add_student(BOB)
+            submission = gradebook.update_or_create_submission(course.lab.name, BOB)
             for grade in submission.notebooks[0].grades:
                 if grade.name == "in_words":
                     grade.manual_score, grade.needs_manual_grade = 3, False
             gradebook.db.commit()
-        done = course.api(monkeypatch).autograde(course.lab.name, "bob")
+        done = course.api(monkeypatch).autograde(course.lab.name, BOB)
         assert done["success"], done
-        assert grades(course)["bob"] == {
+        assert grades(course)[BOB] == {
             "test_loss": (2, False),
             "test_loss__dtype": (1, False),
             "test_step": (2, False),
             "in_words": (None, False),
         }
         result = verdicts(course)
-        assert list(result) == ["bob"] and result["bob"]["isolation"] == "warm"
-        given = result["bob"]["cells"][0]["output"].split("given ")[2].split()[0]
+        assert list(result) == [BOB] and result[BOB]["isolation"] == "warm"
+        given = result[BOB]["cells"][0]["output"].split("given ")[2].split()[0]
         assert float(given) == pytest.approx(_fresh_sum(7, "loss"))
 
     def test_refuses_while_another_writes_the_class_and_says_who(self, course, monkeypatch):

@@ -223,7 +223,7 @@ class TestRunning:
     def test_the_validate_button_shows_a_student_the_hint(self, small, tmp_path):
         mistake = small.mistakes[0]
         notebook = filled(solved_notebook(small), {"loss": mistake.source})
-        (loss, step) = _validated(notebook, tmp_path)["failed"]
+        (loss, _, step) = _validated(notebook, tmp_path)["failed"]
         assert "divide by n: the mean, not the sum" in loss["raw_error"]
         assert "subtract rate" in step["raw_error"]
 
@@ -232,6 +232,18 @@ class TestRunning:
         last_lines = [strip_ansi(cell["raw_error"].strip().split("\n")[-1]) for cell in failed]
         tests = ["NotImplementedError: not written yet"] * len(small.tests())
         assert last_lines == [*tests, "You did not provide a response."]
+
+    def test_a_right_answer_that_warns_keeps_its_points_in_plain_nbgrader(self, small, tmp_path):
+        noisy = """import logging, os, sys, warnings
+logging.basicConfig()
+def loss(x):
+    warnings.warn("sure?")
+    logging.warning("logged")
+    print("careful", file=sys.stderr)
+    os.write(2, b"from C code")
+    return (x * x).mean()"""
+        notebook = filled(solved_notebook(small), {"loss": noisy})
+        assert _validated(notebook, tmp_path) == {}
 
     def test_the_validate_button_notices_an_edited_test(self, small, tmp_path):
         notebook = filled(solved_notebook(small), {"test_loss": "pass"})

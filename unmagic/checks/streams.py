@@ -15,12 +15,15 @@ def quiet() -> Iterator[None]:
 
 
 def divert_warnings_in_notebooks() -> None:
-    """In a Jupyter kernel, warnings become ordinary output for good; anywhere else nothing changes.
+    """In a Jupyter kernel, warnings and stderr become ordinary output for good; anywhere else nothing changes.
 
-    A student's function may warn and still be right, and it is called from test cells without our knowing.
+    A student's function may warn, log or show a progress bar and still be right, and it is called from test cells
+    without our knowing.
     """
     if "ipykernel.kernelapp" in sys.modules:  # looked up, never imported: labs run without Jupyter too
         warnings.showwarning = _print_warning
+        if type(sys.stderr).__module__ == "ipykernel.iostream":
+            sys.stderr.name = "stdout"  # what its messages say they are; loggers and C code hold on to the stream
 
 
 def _print_warning(message, category, filename, lineno, file=None, line=None) -> None:
