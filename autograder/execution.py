@@ -146,6 +146,11 @@ class _Session:
                 output_bytes=self.limits.output_bytes,
                 keep_history=cell.kind != "tests",  # In[] and Out[] hold no test
             )
+        if run.limit != "died":  # the kernel lives, and something that it started does not
+            noticed, self.noticed = self.noticed, self.kernel.limits_noticed()
+            for what in sorted(self.noticed - noticed):
+                text = limit_text(run, seconds, self.limits, what)
+                self.result.limits_hit.append({"limit": what, "cell": cell.name, "text": text})
         if run.limit:
             why = self.kernel.why_it_died() if run.limit == "died" else ""
             text = limit_text(run, seconds, self.limits, why)
@@ -154,6 +159,7 @@ class _Session:
 
     def _start(self) -> None:
         self.kernel = self.new_kernel()
+        self.noticed: set[str] = set()
         if self.examiner:
             self.examiner.connect(self.kernel)
 
@@ -197,6 +203,8 @@ def limit_text(run: CellRun, seconds: float, limits: Limits, why: str = "") -> s
     """The sentence a student reads about a limit that was hit."""
     if why == "memory":
         return f"Stopped: used more than {limits.memory_mb / 1024:.3g} GB of memory."
+    if why == "processes":
+        return f"Could not start more than {limits.processes} processes and threads at one time."
     if why == "wall":
         return f"Stopped: the whole notebook took more than {limits.handin_seconds:g} s."
     if run.limit == "time":

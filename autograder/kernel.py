@@ -142,6 +142,10 @@ class Kernel:
         """The limit of the kernel's own surroundings that ended it ("memory", "wall"), where that is known."""
         return ""
 
+    def limits_noticed(self) -> set[str]:
+        """Limits of its surroundings ("memory", "processes") that something it started has run into, since it began."""
+        return set()
+
     def _connect(self, seconds: float) -> None:
         self._client: BlockingKernelClient = self._manager.client()
         self._client.context = zmq.Context()

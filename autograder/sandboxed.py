@@ -41,3 +41,6 @@ class SandboxKernel(Kernel):
         slot = self._manager.provisioner.slot
         slot.close()
         return slot.reason
+
+    def limits_noticed(self) -> set[str]:
+        return self._manager.provisioner.slot.limits_hit()

@@ -44,11 +44,7 @@ ATTACKS = (
     ),
     HandIn("markup in a comment of the answer", "markup", f"# {_ALIVE}\n# </pre></code><script>\n{WRONG['total']}"),
     HandIn("a student whose name is markup", "markup", student="<img src=x onerror=alert(1)> & '\"co"),
-    HandIn(
-        "a name that is a formula, with signs that reorder text",
-        "markup",
-        student="=HYPERLINK('http‮evil')",
-    ),
+    HandIn("a student whose name is a formula", "markup", student="=HYPERLINK('http:')"),
     HandIn(
         "orders to the terminal",
         "markup",

@@ -212,7 +212,22 @@ class Ground:
 class _Live(HTMLParser):
     """Notes elements and attributes that a browser would run, or load from elsewhere."""
 
-    _RUNS = frozenset(["script", "iframe", "object", "embed", "applet", "base", "form", "svg", "math", "link", "frame", "meta-refresh"])
+    _RUNS = frozenset(
+        [
+            "script",
+            "iframe",
+            "object",
+            "embed",
+            "applet",
+            "base",
+            "form",
+            "svg",
+            "math",
+            "link",
+            "frame",
+            "meta-refresh",
+        ]
+    )
 
     def __init__(self):
         super().__init__()

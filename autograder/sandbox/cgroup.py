@@ -5,7 +5,6 @@ delegated to the user. Elsewhere `make` returns None, the caller says so loudly,
 """
 
 import contextlib
-import os
 import time
 from pathlib import Path
 
@@ -28,12 +27,7 @@ class ControlGroup:
     def _make_v2(cls, name: str, memory_mb: int, processes: int) -> "ControlGroup | None":
         if not (_ROOT / "cgroup.controllers").exists():
             return None
-        line = next(
-            (line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")), None
-        )
-        own = _ROOT / (line or "0::/")[3:].strip().lstrip("/")
-        # a group that holds processes may not hand controllers down: try the parent, where our group becomes a sibling
-        for parent in (own, own.parent):
+        for parent in _places_v2():
             folder = parent / name
             try:
                 if not {"memory", "pids"} <= set((parent / "cgroup.subtree_control").read_text().split()):
@@ -103,10 +97,17 @@ class ControlGroup:
         self._folders = []
 
 
+def _places_v2() -> list[Path]:
+    """Where a group may be made: below our own, or beside it, since one that holds processes may not hand controllers
+    down."""
+    rows = Path("/proc/self/cgroup").read_text().splitlines()
+    own = next((row[3:].strip().lstrip("/") for row in rows if row.startswith("0::")), "")
+    return [_ROOT / own, (_ROOT / own).parent] if own else [_ROOT]
+
+
 def leftovers(prefix: str) -> list[Path]:
-    """Groups of ours that a grader that was killed left behind."""
-    found = [*_ROOT.glob(f"memory/{prefix}*"), *_ROOT.glob(f"pids/{prefix}*")]
+    """Groups whose name begins with `prefix`, where `make` would put one."""
+    places = [_ROOT / "memory", _ROOT / "pids"]
     if (_ROOT / "cgroup.controllers").exists():
-        for folder, _, _ in os.walk(_ROOT):
-            found += Path(folder).glob(f"{prefix}*")
-    return found
+        places = _places_v2()
+    return [path for place in places for path in place.glob(f"{prefix}*") if path.is_dir()]

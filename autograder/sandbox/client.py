@@ -2,26 +2,68 @@
 
 import array
 import contextlib
+import fcntl
 import json
 import os
 import select
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from pathlib import Path
 
-from autograder.sandbox.cgroup import ControlGroup
+from autograder.sandbox import gpus
+from autograder.sandbox.cgroup import ControlGroup, leftovers
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.walls import INSIDE_JOB, INSIDE_RUN, NoSandbox, outer_walls
 
 SOCKETS_INSIDE = f"{INSIDE_JOB}/.sockets"  # a slot's `sockets`, as its kernel sees them
 
+PREFIX = "unmagic-"  # of the folders and control groups that a sandbox makes
+_ROOT = Path("/tmp")
+_OWNER = "owner"  # a file in a parent's folder, locked by the process that made it
+_STALE_S = 3600.0  # a folder without that file is given up after this long
+_LOCKING_S = 5.0  # more than there is between making that file and locking it
 _FIRST_UID = 61_000  # one outer user a warm parent, so that two never share a budget; above what distributions hand out
 _READY_S = 120.0
+
+
+def sweep() -> None:
+    """Take away what graders that were killed left behind: folders whose owner is gone, and control groups of those."""
+    for folder in _ROOT.glob(f"{PREFIX}*"):
+        if _left_behind(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    for group in leftovers(PREFIX):
+        if not (_ROOT / group.name.partition(".")[0]).exists():
+            with contextlib.suppress(OSError):  # one that still holds processes is somebody's
+                group.rmdir()
+
+
+def _left_behind(folder: Path) -> bool:
+    """True when no living process owns a folder of ours. Another user's, and whatever is no folder, is let be."""
+    try:
+        about = folder.lstat()
+        own = (os.getuid(),) if os.getuid() else (0, *range(_FIRST_UID, _FIRST_UID + 1000))
+        if not stat.S_ISDIR(about.st_mode) or about.st_uid not in own:
+            return False
+        try:
+            owner = os.open(folder / _OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return time.time() - about.st_mtime > _STALE_S
+    except OSError:
+        return False
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return time.time() - os.fstat(owner).st_mtime > _LOCKING_S
+    except OSError:
+        return False
+    finally:
+        os.close(owner)
 
 
 class WarmParent:
@@ -29,20 +71,24 @@ class WarmParent:
 
     def __init__(self, index: int = 0, *, cold: bool = False):
         self._uid = _FIRST_UID + index if os.getuid() == 0 else None
-        self.folder = Path(tempfile.mkdtemp(prefix="unmagic-", dir="/tmp"))  # short: a socket's path has 107 bytes
+        sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_ROOT))  # short: a socket's path has 107 bytes
+        self._owner = os.open(self.folder / _OWNER, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._owner, fcntl.LOCK_EX)  # ends with this process, however it ends
         (self.folder / "slots").mkdir()
         for path in (self.folder, self.folder / "slots"):
             self.give(path)
         inside = [sys.executable, "-m", "autograder.sandbox.parent", f"{INSIDE_RUN}/control"] + ["--cold"] * cold
         try:
             self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 — closed in `close`
-            command = outer_walls(self.folder, self._uid) + inside
+            command = outer_walls(self.folder, self._uid, gpus.own()) + inside
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, text=True
             )
             self._wait_until_ready()
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
+            os.close(self._owner)
             raise
 
     def give(self, path: Path) -> None:
@@ -85,6 +131,7 @@ class WarmParent:
         self._process.stdout.close()
         self._log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._owner)
 
     def __enter__(self) -> "WarmParent":
         return self
@@ -127,10 +174,12 @@ class Slot:
 
     def start(self, limits: Limits) -> None:
         """Start the kernel; its connection file must lie in `sockets`. Raises NoSandbox when it could not be made."""
-        group = ControlGroup.make(f"unmagic-{self.folder.name}", limits.memory_mb, limits.processes + 8)
+        group = ControlGroup.make(
+            f"{self._parent.folder.name}.{self.folder.name}", limits.memory_mb, limits.processes + 8
+        )
         self._line = socket.socket(socket.AF_UNIX)
         self._line.connect(str(self._parent.control))
-        request = {"slot": self.folder.name, "limits": limits.to_json(), "supervise_memory": group is None}
+        request = {"slot": self.folder.name, "limits": limits.to_json(), "supervise": group is None}
         self._line.sendall(json.dumps(request).encode() + b"\n")
         descriptors = array.array("i")
         _, ancillary, _, _ = self._line.recvmsg(1, socket.CMSG_SPACE(descriptors.itemsize))
@@ -144,6 +193,13 @@ class Slot:
         if group is not None:
             group.enter(_pid(self.process))
         self._line.send(b"G")
+
+    def limits_hit(self) -> set[str]:
+        """Of "memory" and "processes", what the kernel or a process that it started ran into so far."""
+        if self._group is None:
+            return set()
+        hit = {"memory": self._group.killed_for_memory, "processes": self._group.refused_a_process}
+        return {name for name, asked in hit.items() if asked()}
 
     def alive(self) -> bool:
         return self.process is not None and not select.select([self.process], [], [], 0)[0]

@@ -5,7 +5,7 @@ safe. Started as `python -m autograder.sandbox.parent SOCKET`; with `--cold` it 
 fresh interpreter in the same walls: slower, needed where a fork is not possible (a GPU), and what warm kernels are
 compared with.
 
-A request is one JSON line {"slot", "limits", "supervise_memory"}. The answer is the byte "P" with a pidfd of the
+A request is one JSON line {"slot", "limits", "supervise"}. The answer is the byte "P" with a pidfd of the
 kernel. The client puts that process into its control group and sends "G"; then the kernel goes on. The connection is
 the kernel's life line: when it closes, however the client died, the kernel and all it started are killed. Before an end
 of our own making the guardian says why on the connection: "W" for the clock, "M" for memory.
@@ -28,11 +28,12 @@ import traceback
 from pathlib import Path
 
 from autograder.sandbox import linux
+from autograder.sandbox.inside import run_kernel
 from autograder.sandbox.limits import MIB, Limits
 from autograder.sandbox.walls import INSIDE_JOB, INSIDE_RUN, NOBODY
 
 SOCKETS = ".sockets"  # in a kernel's working folder: its own ZeroMQ sockets and the bridge
-_KERNEL_OPTIONS = ("--HistoryManager.enabled=False", "--InteractiveShell.colors=nocolor")
+_ABOVE = 32  # processes
 _WATCH_S = 0.1  # how often the guardian looks at memory
 
 
@@ -49,6 +50,7 @@ _WARM = (
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
     "ipykernel.zmqshell",
+    "autograder.bridge.notebook",  # the student's end of the tests
     "autograder.sandbox.seccomp",
     "pyseccomp",
 )
@@ -109,8 +111,10 @@ def _guard(request: dict, connection: socket.socket) -> None:
     """The guardian: starts the kernel in namespaces of its own, and outlives it by no more than a moment."""
     limits = Limits.from_json(request.get("limits", {}))
     os.setsid()
-    # RLIMIT_NPROC set before the user namespace is made counts the processes of that namespace alone (Linux ≥ 5.14)
-    resource.setrlimit(resource.RLIMIT_NPROC, (limits.processes, limits.processes))
+    # RLIMIT_NPROC set before the user namespace is made counts the processes of that namespace alone (Linux ≥ 5.14).
+    # Where there is a control group, its limit comes first: it can be asked afterwards whether it was hit
+    processes = limits.processes if request.get("supervise") else limits.processes + _ABOVE
+    resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
     uid, gid = os.getuid(), os.getgid()
     linux.unshare(
         linux.CLONE_NEWUSER
@@ -140,7 +144,7 @@ def _guard(request: dict, connection: socket.socket) -> None:
             return
         start.send(b"G")
         _seal_sockets(kernel)
-        reason = _watch(connection, kernel, pid, limits, supervise=request.get("supervise_memory", False))
+        reason = _watch(connection, kernel, pid, limits, supervise=request.get("supervise", False))
         if reason:
             connection.send(reason)
     finally:
@@ -200,7 +204,7 @@ def _memory_mb(root: int) -> float:
 def _become_kernel(request: dict, limits: Limits) -> None:
     """In the child: build the inner walls, give up every right, and be a Jupyter kernel until the end."""
     os.setsid()  # os.kill(0, …) reaches this hand-in's processes alone
-    os.closerange(3, 4096)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _inner_walls(request["slot"], limits)
     megabyte_limits = {"FSIZE": limits.file_mb * MIB, "NOFILE": limits.open_files, "CPU": int(limits.cpu_s), "CORE": 0}
@@ -219,8 +223,8 @@ def _become_kernel(request: dict, limits: Limits) -> None:
     os.close(nothing)
     connection_file = f"{INSIDE_JOB}/{SOCKETS}/connection.json"
     if "torch" in sys.modules:
-        _run_kernel(connection_file)
-    os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", "-f", connection_file, *_KERNEL_OPTIONS])
+        run_kernel(connection_file)
+    os.execv(sys.executable, [sys.executable, "-m", "autograder.sandbox.inside", connection_file])
 
 
 def _inner_walls(slot: str, limits: Limits) -> None:
@@ -244,16 +248,6 @@ def _copy_files(source: Path, target: Path) -> None:
 
     if source.is_dir():
         shutil.copytree(source, target, dirs_exist_ok=True, symlinks=True)
-
-
-def _run_kernel(connection_file: str) -> None:
-    from ipykernel.kernelapp import IPKernelApp
-
-    app = IPKernelApp.instance()
-    app.initialize(["-f", connection_file, *_KERNEL_OPTIONS])
-    app.shell.enable_matplotlib("inline")  # pyplot came before the shell: the environment variable alone is too late
-    app.start()
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from autograder.sandbox.gpus import Gpu
+
 INSIDE_COURSE = "/opt/course"  # what a hand-in may import of ours
 INSIDE_RUN = "/run/sandbox"  # control socket, and a folder a kernel
 INSIDE_JOB = "/job"  # working folder of a kernel
@@ -23,10 +25,11 @@ class NoSandbox(RuntimeError):
     """This machine cannot make the walls; the message says what to install or allow."""
 
 
-def outer_walls(run_folder: Path, uid: int | None) -> list[str]:
+def outer_walls(run_folder: Path, uid: int | None, gpu: Gpu | None = None) -> list[str]:
     """The command line in front of the warm parent's: `env -i … bwrap … --`.
 
     `uid`: the ordinary user that everything inside runs as, when we are root; None when we are that user already.
+    `gpu`: whose device nodes are in sight; no other device is.
     Raises NoSandbox when bubblewrap is not installed.
     """
     bwrap = shutil.which("bwrap")
@@ -54,8 +57,9 @@ def outer_walls(run_folder: Path, uid: int | None) -> list[str]:
         str(run_folder),
         INSIDE_RUN,
     ]
+    walls += gpu.binds() if gpu else []
     walls += ["--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/"]
-    for name, value in _environment().items():
+    for name, value in (_environment() | (gpu.environment() if gpu else {})).items():
         walls += ["--setenv", name, value]
     walls += ["--"]
     if uid is not None:
