@@ -26,14 +26,15 @@ ifneq ($(SERVE),0)
 endif
 
 labs: setup  ## solutions/ → labs/
-	@.venv/bin/autograder release
+	@scripts/when-changed labs solutions autograder labs _build/nbgrader requirements.lock -- .venv/bin/autograder release
 
 book: setup labs  ## the executed book, in _build/
 	@$(PY) book/build.py
 
 grade: setup labs  ## the sample class
-	@$(PY) -m autograder.sample
-	@.venv/bin/autograder grade descent --class _build/sample --timeout 10
+	@scripts/when-changed "sample class" solutions autograder unmagic requirements.lock _build/sample/submitted \
+	  _build/sample/results _build/sample/graded _build/sample/feedback -- \
+	  sh -c '$(PY) -m autograder.sample && .venv/bin/autograder grade descent --class _build/sample --timeout 10'
 
 audit: setup  ## are the labs' tests right?
 	@.venv/bin/autograder audit
