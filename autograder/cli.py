@@ -89,7 +89,8 @@ def grade(
     isolation: Annotated[
         str, typer.Option(help="warm, cold or none: a forked or a fresh kernel in a sandbox, or no walls (stamped).")
     ] = "",
-    workers: Annotated[int, typer.Option(help="Processes; 0 is one for each core.", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; 0 is one for each core, or GPU.", min=0)] = 0,
+    gpus: Annotated[int, typer.Option(help="GPUs to grade on, one worker each; 0: on the CPU.", min=0)] = 0,
     gradebook: GradebookUrl = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Draw a new secret seed and grade everyone anew.")] = False,
     seed: Annotated[str | None, typer.Option(help="Set the secret seed.")] = None,
@@ -110,7 +111,7 @@ def grade(
     from autograder.progress import choose
 
     limits = Limits(timeout, notebook_timeout, max_output, memory_mb=memory, processes=processes)
-    options = Options(isolation, workers, fresh, seed, force, wait, limits)
+    options = Options(isolation, workers, fresh, seed, force, wait, limits, gpus)
     progress = choose(as_json)
     (lab,) = _labs([name])
     try:

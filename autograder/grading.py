@@ -9,6 +9,7 @@ import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,11 +24,12 @@ from autograder.gradebook import Book
 from autograder.handin import fingerprint
 from autograder.labs import Lab
 from autograder.marking import Marked, Task
-from autograder.pool import mark_all
+from autograder.pool import mark_all, processes
 from autograder.progress import FIRST_TIME, Bar, Json, Plain
 from autograder.release import source_notebook, student_notebook
 from autograder.report import write_reports
 from autograder.results import Result, digest, load, save
+from autograder.sandbox.gpus import Gpu, find
 
 # What a verdict depends on besides hand-in, lab, limits and seed: when one of these changes, everything is graded anew.
 _GRADER_FILES = ("handin", "sanitise", "fitting", "kernel", "execution", "verdicts", "marking", "results", "labs/names")
@@ -48,7 +50,8 @@ class Options:
 
     Attributes:
         isolation: "warm", "cold" or "none" (see `autograder.execution`); "" asks for the best there is.
-        workers: processes; 0 is one for each core.
+        workers: processes; 0 is one for each core, or for each GPU.
+        gpus: how many to grade on, one worker each, isolation "cold"; 0 is none: then all is graded on the CPU.
         fresh: draw a new seed. `seed` sets it.
         force: grade again what has not changed.
         wait: for another grader to end, instead of an error.
@@ -61,6 +64,7 @@ class Options:
     force: bool = False
     wait: bool = False
     limits: Limits = field(default_factory=Limits)
+    gpus: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,10 @@ def grade(lab: Lab, classroom: Classroom, options: Options, progress: Plain | Ba
         AutograderError: isolation that does not exist was asked for, the class folder cannot be used, it has no
             hand-ins for the lab, somebody else is grading it, or its gradebook cannot be used. Hand-ins raise nothing.
     """
-    isolation = usable_isolation(options.isolation, own=classroom.is_sample)
+    gpus = _gpus(options)
+    isolation = usable_isolation(options.isolation or "cold" * bool(gpus), own=classroom.is_sample)
     try:
-        return _grade(lab, classroom, options, isolation, progress)
+        return _grade(lab, classroom, options, isolation, gpus, progress)
     except OSError as error:
         raise AutograderError(
             f"found that {error.filename or classroom.root} cannot be used ({error.strerror or error}); wanted to keep"
@@ -114,18 +119,26 @@ def grade(lab: Lab, classroom: Classroom, options: Options, progress: Plain | Ba
         ) from error
 
 
-def _grade(lab: Lab, classroom: Classroom, options: Options, isolation: str, progress: Plain | Bar | Json) -> Summary:
+def _grade(
+    lab: Lab,
+    classroom: Classroom,
+    options: Options,
+    isolation: str,
+    gpus: tuple[Gpu, ...],
+    progress: Plain | Bar | Json,
+) -> Summary:
     begin = time.monotonic()
     folders = classroom.handins(lab.name)
     with classroom.lock(options.wait), classroom.scratch() as scratch:
         seed = classroom.seed(lab.name, fresh=options.fresh, value=options.seed)
-        template = new_task(lab, isolation, seed, options.limits, scratch)
+        template = new_task(lab, isolation, seed, options.limits, scratch, device="gpu" if gpus else "cpu")
+        workers = options.workers or len(gpus) or available_cores()
         with Book(classroom.gradebook_url, lab) as book:
             results, tasks, why = _plan(classroom, book, folders, template, options.force)
             progress.start(lab.name, Counter(why.values()), len(folders) - len(tasks))
             moved, regraded = [], 0
             try:
-                for task, marked in mark_all(tasks, options.workers or available_cores()):
+                for task, marked in mark_all(tasks, workers, partial(processes, gpus=gpus)):
                     before = load(classroom.result(lab.name, task.student))
                     _keep(classroom, book, marked, before, progress)
                     results[task.student] = marked.result
@@ -158,6 +171,30 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def _gpus(options: Options) -> tuple[Gpu, ...]:
+    """The GPUs that were asked for. AutograderError where there are fewer, or the other options do not go with them."""
+    if not options.gpus:
+        return ()
+    there = find()
+    if len(there) < options.gpus:
+        count = f"{len(there)} GPU{'s' * (len(there) != 1)}" if there else "no GPU"
+        raise AutograderError(
+            f"found {count} on this machine (device nodes /dev/nvidiactl and /dev/nvidia0, /dev/nvidia1, …); wanted"
+            f" --gpus {options.gpus}.\n  Next: say a smaller number, or see with nvidia-smi that the driver is loaded."
+        )
+    if options.isolation == "warm":
+        raise AutograderError(
+            "found --isolation warm with --gpus; wanted cold: a process that is forked from one with torch in it cannot"
+            " be relied on to use CUDA.\n  Next: say --isolation cold, or leave it out."
+        )
+    if options.workers > options.gpus:
+        raise AutograderError(
+            f"found --workers {options.workers} with --gpus {options.gpus}; wanted a GPU for every worker.\n"
+            "  Next: leave --workers out: then there is one for each GPU."
+        )
+    return there[: options.gpus]
+
+
 def usable_isolation(wanted: str, *, own: bool = False) -> str:
     """The isolation to grade with: what was asked for or, for "", the best there is on this machine.
 
@@ -185,21 +222,21 @@ def usable_isolation(wanted: str, *, own: bool = False) -> str:
     )
 
 
-def new_task(lab: Lab, isolation: str, seed: str, limits: Limits, scratch: Path) -> Task:
+def new_task(lab: Lab, isolation: str, seed: str, limits: Limits, scratch: Path, device: str = "cpu") -> Task:
     """A task without a hand-in: `student` and `folder` are empty, and its hashes lack the hand-in's."""
     source, released = nbformat.writes(source_notebook(lab)), nbformat.writes(student_notebook(lab))
     data = tuple((path, path.relative_to(lab.folder).as_posix()) for path in lab.data_files)
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path, _ in data]
     hashes = {
         "lab": digest(source, released, *(name for _, name in data), *contents),
-        "grader": _grader_hash(isolation),
+        "grader": _grader_hash(isolation, device),
         "limits": digest(limits.text()),
         "seed": digest("unmagic seed", seed),
     }
     return Task(lab.name, "", Path(), source, released, data, seed, isolation, limits, scratch, hashes)
 
 
-def _grader_hash(isolation: str) -> str:
+def _grader_hash(isolation: str, device: str) -> str:
     """Of the code that decides on points, and of what that code is run with."""
     own = Path(__file__).parent
     names = _GRADER_FILES + (_ISOLATED_FILES if isolation != "none" else ())
@@ -207,7 +244,7 @@ def _grader_hash(isolation: str) -> str:
     library = Path(find_spec("unmagic").origin).parent  # found, not imported: it would bring in torch
     files += sorted(library.rglob("*.py"))
     code = [f"{f.name} {hashlib.sha256(f.read_bytes()).hexdigest()}" for f in files]
-    return digest(isolation, *code, *(f"{name} {version(name)}" for name in _GRADER_PACKAGES))
+    return digest(isolation, device, *code, *(f"{name} {version(name)}" for name in _GRADER_PACKAGES))
 
 
 def _plan(

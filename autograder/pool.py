@@ -8,11 +8,13 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.queues import SimpleQueue
 
 from autograder.marking import Marked, Task, mark, unmarked
+from autograder.sandbox.gpus import Gpu, take
 
 
 def mark_all(
@@ -58,13 +60,22 @@ def mark_all(
                 yield task, unmarked(task, "worker_died", text)
 
 
-def processes(workers: int) -> Executor:
-    """Fresh processes of this machine, which end when this one does, however it ends."""
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_settle)
+def processes(workers: int, gpus: Sequence[Gpu] = ()) -> Executor:
+    """Fresh processes of this machine, which end when this one does, however it ends.
+
+    Args:
+        gpus: one for each worker, which is its own as long as it lives; without any, workers use none.
+    """
+    context = multiprocessing.get_context("spawn")
+    slots = context.SimpleQueue()
+    for gpu in gpus or [None] * workers:
+        slots.put(gpu)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_settle, initargs=(slots,))
 
 
-def _settle() -> None:
-    """In a worker: Ctrl-C is the main process's to answer, and its death is ours."""
+def _settle(slots: SimpleQueue) -> None:
+    """In a worker: Ctrl-C is the main process's to answer, its death is ours, and one GPU or none is for us."""
+    take(slots.get())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
