@@ -84,6 +84,7 @@ class Examiner:
         verdict: list[Failure | Gone | str | None] = []  # a text: the value the cell ended with
         # the kernel's client stays in this thread; the test runs in another, and ends when it gets no more answers
         thread = threading.Thread(target=self._judge, args=(cell, seed, here, verdict), daemon=True)
+        self.transport.expect()
         with _memory_limit():
             thread.start()
             run = self.kernel.run(question, seconds=seconds, output_bytes=output_bytes, keep_history=False)

@@ -39,14 +39,17 @@ class SocketTransport:
         self._listener.listen(1)
         self._busy = False
 
-    def accept(self, seconds: float) -> None:
-        """Take the student's connection in. Gone when none comes in time, or `hang_up` is called meanwhile."""
+    def expect(self) -> None:
+        """Let the next connection be the one, before the student's process is asked to connect."""
         self.hang_up()  # also those that a thread of the student's opened since
         self._given_up, self._received = False, 0
+
+    def accept(self, seconds: float) -> None:
+        """Take the expected connection in. Gone when none comes in time, or `hang_up` is called meanwhile."""
         deadline = time.monotonic() + seconds
         self._listener.settimeout(0.05)
         while not self._given_up and time.monotonic() < deadline:
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, BlockingIOError):  # the latter: `hang_up` of another thread
                 self._connection, _ = self._listener.accept()
                 return
         raise Gone("the student's side did not connect")
@@ -140,10 +143,7 @@ def serve(student: Student, path: str) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
         reader = connection.makefile("rb", buffering=1 << 16)
-        while True:
-            try:
-                request = read_frame(reader.read)
-            except WireError:
-                return  # the other side has closed
-            for part in frame(student.answer(request)):
-                connection.sendall(part)
+        with contextlib.suppress(WireError, ConnectionError):  # the other side has closed
+            while True:
+                for part in frame(student.answer(read_frame(reader.read))):
+                    connection.sendall(part)
