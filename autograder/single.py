@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import random
 import secrets
 import tempfile
@@ -31,7 +32,8 @@ def grade_notebook(
 
     The student's cells run in a sandbox, the tests outside of it, in this process. The first call also starts the
     process that later calls fork their kernels from; it ends with this one. Python's, NumPy's and torch's global
-    generators are as before afterwards. One call at a time in a process; several processes may each have theirs.
+    generators are as before afterwards. All is computed on the CPU. One call at a time in a process; several processes
+    may each have theirs.
 
     Args:
         notebook: a file, whatever its name, or a notebook as `nbformat.read` gives it, which is not changed.
@@ -62,7 +64,7 @@ def grade_notebook(
     """
     lab = lab if isinstance(lab, Lab) else load_lab(lab)
     isolation = usable_isolation(isolation)
-    with tempfile.TemporaryDirectory(prefix="autograder-") as scratch, _same_random_numbers():
+    with tempfile.TemporaryDirectory(prefix="autograder-") as scratch, _on_the_cpu_and_as_before():
         folder = Path(scratch, "handin")
         folder.mkdir()
         _put(notebook, folder / f"{lab.name}.ipynb")
@@ -87,15 +89,23 @@ def _put(notebook: str | Path | NotebookNode, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _same_random_numbers() -> Iterator[None]:
-    """Tests seed the global generators; the caller's own numbers go on where they were."""
+def _on_the_cpu_and_as_before() -> Iterator[None]:
+    """Tests seed the global generators; the caller's own numbers go on where they were. No GPU is in the sandbox, so
+    that tests, which run here, must not use one either."""
+    from unmagic.devices import VARIABLE
+
     import numpy as np
     import torch
 
-    python, numpy = random.getstate(), np.random.get_state()
+    python, numpy, device = random.getstate(), np.random.get_state(), os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = "cpu"
     try:
         with torch.random.fork_rng():
             yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
+        if device is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = device

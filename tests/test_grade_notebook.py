@@ -1,5 +1,6 @@
 """`from autograder import grade_notebook`: one notebook, one call, one result."""
 
+import os
 import random
 import subprocess
 import sys
@@ -47,7 +48,8 @@ class TestInTheSandbox:
         }
         assert (found.cells[0].kind, found.cells[0].hint) == ("value", "Take the mean over the points, not the sum.")
 
-    def test_a_notebook_in_memory_is_not_changed_and_no_random_number_of_the_callers_is_used(self):
+    def test_a_notebook_in_memory_is_not_changed_and_no_random_number_of_the_callers_is_used(self, monkeypatch):
+        monkeypatch.setenv("UNMAGIC_DEVICE", "mps")  # a device that is not in the sandbox
         notebook = solved()
         before = nbformat.writes(notebook)
         for seed in (random.seed, np.random.seed, torch.manual_seed):
@@ -59,6 +61,7 @@ class TestInTheSandbox:
         assert found.points == found.max_points == 9.0
         assert nbformat.writes(notebook) == before
         assert (random.random(), np.random.rand(), torch.rand(()).item()) == wanted
+        assert os.environ["UNMAGIC_DEVICE"] == "mps"
 
     def test_a_limit_that_was_hit_is_told(self):
         looping = "def slope(predictions, targets):\n    while True: pass"
