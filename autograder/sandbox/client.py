@@ -11,7 +11,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -20,7 +19,7 @@ from pathlib import Path
 from autograder.sandbox import gpus
 from autograder.sandbox.cgroup import ControlGroup, leftovers
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.walls import INSIDE_JOB, INSIDE_RUN, NoSandbox, outer_walls
+from autograder.sandbox.walls import INSIDE_JOB, INSIDE_RUN, NoSandbox, outer_walls, python_inside
 
 SOCKETS_INSIDE = f"{INSIDE_JOB}/.sockets"  # a slot's `sockets`, as its kernel sees them
 
@@ -78,7 +77,7 @@ class WarmParent:
         (self.folder / "slots").mkdir()
         for path in (self.folder, self.folder / "slots"):
             self.give(path)
-        inside = [sys.executable, "-m", "autograder.sandbox.parent", f"{INSIDE_RUN}/control"] + ["--cold"] * cold
+        inside = [python_inside(), "-m", "autograder.sandbox.parent", f"{INSIDE_RUN}/control"] + ["--cold"] * cold
         try:
             self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 — closed in `close`
             command = outer_walls(self.folder, self._uid, gpus.own()) + inside

@@ -13,6 +13,7 @@ from pathlib import Path
 from autograder.sandbox.gpus import Gpu
 
 INSIDE_COURSE = "/opt/course"  # what a hand-in may import of ours
+INSIDE_VENV = "/opt/venv"
 INSIDE_RUN = "/run/sandbox"  # control socket, and a folder a kernel
 INSIDE_JOB = "/job"  # working folder of a kernel
 NOBODY = 65534
@@ -95,13 +96,27 @@ def _system() -> list[str]:
     return arguments
 
 
+def python_inside() -> str:
+    """The interpreter's path inside the walls."""
+    return f"{INSIDE_VENV}/bin/python" if _in_venv() else sys.executable
+
+
+def _in_venv() -> bool:
+    return sys.prefix != sys.base_prefix
+
+
 def _python() -> list[str]:
-    """The interpreter and its packages, at the same paths: a virtual environment and what it was made from."""
-    prefixes = {Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve()}
-    arguments = []
-    for prefix in sorted(prefixes, key=str):
-        if not prefix.is_relative_to("/usr"):
-            arguments += [*_open_folders(prefix), "--ro-bind", str(prefix), str(prefix)]
+    """The interpreter at its own path, which a virtual environment names; the environment itself where we like.
+
+    Each kernel mounts a /tmp of its own over what lies there. NoSandbox when that would hide the interpreter.
+    """
+    base = Path(sys.base_prefix).resolve()
+    if base.is_relative_to("/tmp"):
+        raise NoSandbox(f"Python itself lies in {base}, which a sandbox cannot show. Use one that lies elsewhere.")
+    arguments = [] if base.is_relative_to("/usr") else [*_open_folders(base), "--ro-bind", str(base), str(base)]
+    if _in_venv():
+        venv = Path(INSIDE_VENV)
+        arguments += [*_open_folders(venv), "--ro-bind", str(Path(sys.prefix).resolve()), str(venv)]
     return arguments
 
 
@@ -121,7 +136,7 @@ def _course() -> list[str]:
 
 def _environment() -> dict[str, str]:
     return {
-        "PATH": f"{Path(sys.prefix) / 'bin'}:/usr/bin:/bin",
+        "PATH": f"{Path(python_inside()).parent}:/usr/bin:/bin",
         "PYTHONPATH": INSIDE_COURSE,
         "HOME": "/tmp",
         "LANG": "C.UTF-8",

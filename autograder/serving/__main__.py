@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import secrets
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--token", default=None, help="token of the server (default: a new secret)")
     options = parser.parse_args(arguments)
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C, also where whoever started us ignores it
     root = paths.ROOT
     folders = paths.served()
     if not (folders.book / "index.html").exists():
