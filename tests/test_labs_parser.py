@@ -93,6 +93,10 @@ class TestReading:
             ("by_hand", "step", ""),
         ]
 
+    @pytest.mark.parametrize("text", ["", "# nobody has made a mistake yet\n"], ids=["empty", "a comment only"])
+    def test_a_lab_may_have_no_mistakes_yet(self, load, text):
+        assert load(SETUP + SOLUTION + TESTS, mistakes=text).mistakes == ()
+
     def test_cell_ids_are_valid_and_unique_also_for_equal_prose(self, load):
         prose = "# %% [markdown]\n# Now you.\n\n"
         long = "a" * 80

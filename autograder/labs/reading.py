@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,7 +51,7 @@ def read_cells(file: Path) -> Iterator[RawCell]:
     lines = file.read_text(encoding="utf-8").split("\n")
     starts = [number for number, line in enumerate(lines) if HEADER.match(line)]
     _check_preamble(file, lines[: starts[0] if starts else len(lines)])
-    for start, stop in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, stop in pairwise([*starts, len(lines)]):
         body = start + 1
         while body < stop and not lines[body].strip():
             body += 1
