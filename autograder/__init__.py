@@ -1,5 +1,12 @@
 """The grader: release, grade, report, audit. From Python: `from autograder import grade_notebook`."""
 
+import sys
+
+# nbformat brings in jsonschema, and that, where JupyterLab is installed, a library of internationalised addresses that
+# builds 39 parsers at its import: over a second in every process. Notebooks have no such addresses; jsonschema does
+# without it when it cannot be imported.
+sys.modules.setdefault("rfc3987_syntax", None)
+
 __all__ = ["grade_notebook"]
 
 
