@@ -12,7 +12,10 @@ _ROOT = Path("/sys/fs/cgroup")
 
 
 class ControlGroup:
-    """Folders of one control group. Use `make`; `enter(pid)`, then `close()` when the processes are gone."""
+    """Folders of one control group (of version 1: memory, pids, perhaps cpu).
+
+    Use `make`, `enter(pid)`, and `close()` when the processes are gone.
+    """
 
     def __init__(self, folders: list[Path], version: int):
         self._folders, self.version = folders, version
@@ -32,6 +35,8 @@ class ControlGroup:
             try:
                 if not {"memory", "pids"} <= set((parent / "cgroup.subtree_control").read_text().split()):
                     (parent / "cgroup.subtree_control").write_text("+memory +pids")
+                with contextlib.suppress(OSError):  # a fair share: many busy processes count as one hand-in
+                    (parent / "cgroup.subtree_control").write_text("+cpu")
                 folder.mkdir()
                 (folder / "memory.max").write_text(str(memory_mb << 20))
                 (folder / "pids.max").write_text(str(processes))
@@ -59,6 +64,9 @@ class ControlGroup:
                 with contextlib.suppress(OSError):
                     folder.rmdir()
             return None
+        with contextlib.suppress(OSError):  # no limit, but a fair share: many busy processes count as one hand-in
+            (_ROOT / "cpu" / name).mkdir()
+            folders.append(_ROOT / "cpu" / name)
         return cls(folders, version=1)
 
     def enter(self, pid: int) -> None:
@@ -76,7 +84,7 @@ class ControlGroup:
 
     def refused_a_process(self) -> bool:
         """True when a process or thread could not be started because there were too many."""
-        folder = self._folders[-1]
+        folder = self._folders[1 if self.version == 1 else 0]
         with contextlib.suppress(OSError, ValueError):
             rows = (line.split() for line in (folder / "pids.events").read_text().splitlines())
             return int(dict(rows).get("max", 0)) > 0
@@ -107,7 +115,7 @@ def _places_v2() -> list[Path]:
 
 def leftovers(prefix: str) -> list[Path]:
     """Groups whose name begins with `prefix`, where `make` would put one."""
-    places = [_ROOT / "memory", _ROOT / "pids"]
+    places = [_ROOT / "memory", _ROOT / "pids", _ROOT / "cpu"]
     if (_ROOT / "cgroup.controllers").exists():
         places = _places_v2()
     return [path for place in places for path in place.glob(f"{prefix}*") if path.is_dir()]

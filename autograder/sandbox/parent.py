@@ -144,7 +144,7 @@ def _guard(request: dict, connection: socket.socket) -> None:
             return
         start.send(b"G")
         _seal_sockets(kernel)
-        reason = _watch(connection, kernel, pid, limits, supervise=request.get("supervise", False))
+        reason = _watch(connection, kernel, limits, supervise=request.get("supervise", False))
         if reason:
             connection.send(reason)
     finally:
@@ -165,7 +165,7 @@ def _seal_sockets(kernel: int) -> None:
             return
 
 
-def _watch(connection, kernel: int, pid: int, limits: Limits, supervise: bool) -> bytes:
+def _watch(connection, kernel: int, limits: Limits, supervise: bool) -> bytes:
     """Wait until the kernel ends (b""), the client is gone (b""), or a limit is hit (its letter)."""
     end = time.monotonic() + limits.wall_s
     while True:
@@ -175,29 +175,26 @@ def _watch(connection, kernel: int, pid: int, limits: Limits, supervise: bool) -
             return b""
         if left <= 0:
             return b"W"
-        if supervise and _memory_mb(pid) > limits.memory_mb:
+        if supervise and _memory_mb() > limits.memory_mb:
             return b"M"
 
 
-def _memory_mb(root: int) -> float:
-    """Memory that the processes below `root` hold for themselves (not shared with the warm parent), in MiB."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, ValueError, IndexError):
-                continue  # it ended just now
-            children.setdefault(parent, []).append(int(entry.name))
-    total, todo = 0, [root]
-    while todo:
-        pid = todo.pop()
-        todo += children.get(pid, [])
+def _memory_mb() -> float:
+    """Memory of all processes of the hand-in, in MiB: their own, their share of what several have, files in memory.
+
+    The guardian shares the kernel's mounts: /proc is that of the kernel's processes alone.
+    """
+    total = 0
+    for file in Path("/proc").glob("[0-9]*/smaps_rollup"):
         try:
-            rows = (line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
-            total += sum(int(row[1]) for row in rows if row[0] in ("Private_Dirty:", "Private_Clean:"))
+            rows = (line.split() for line in file.read_text().splitlines()[1:])
+            # not only what is private: after a fork, nothing is
+            total += sum(int(row[1]) for row in rows if row[0] in ("Pss_Anon:", "Pss_Shmem:"))
         except (OSError, ValueError):
-            continue
+            continue  # it ended just now
+    for folder in (INSIDE_JOB, "/tmp", "/dev/shm"):
+        room = os.statvfs(folder)
+        total += (room.f_blocks - room.f_bfree) * room.f_frsize // 1024
     return total / 1024
 
 

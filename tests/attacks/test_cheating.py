@@ -16,8 +16,6 @@ def test_is_held_off(ground, attack):
 # What the attacks below do is no trick against a straw man: with the tests in the student's own process, they work.
 _WORK_OTHERWISE = (
     "unmagic.checks says nothing",
-    "the name `checks` is the student's",
-    "reference is the student's own",
     "an AST transformer takes the asserts out",
     "an input transformer empties the cells",
     "run_code runs nothing",
