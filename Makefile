@@ -41,6 +41,7 @@ audit: setup  ## are the labs' tests right?
 
 bench: setup  ## how long things take, side by side
 	@$(PY) -m unmagic.bench
+	@.venv/bin/autograder bench
 
 # one thread a process: numbers do not depend on how many cores there are
 test test-slow: export OMP_NUM_THREADS = 1

@@ -3,6 +3,7 @@
 Results go to stdout, errors to stderr. Exit codes: 0 all is well, 1 a check failed, 2 the command could not be done.
 """
 
+import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -171,6 +172,28 @@ def doctor(
     if unknown := set(families or ()) - set(FAMILIES):
         raise AutograderError(f"found --family {', '.join(sorted(unknown))}; wanted some of: {', '.join(FAMILIES)}.")
     raise typer.Exit(examine(Console(), isolation, families or ()))
+
+
+@app.command()
+def bench(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[light|descent]...", help="Both when none is given.")
+    ] = None,
+    handins: Annotated[int, typer.Option("--hand-ins", help="How many of each.", min=1)] = 40,
+    rounds: Annotated[int, typer.Option(help="How often every way takes its turn.", min=1)] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """Time grading, side by side with stock nbgrader and with no isolation at all. An hour for the whole of it."""
+    from autograder.bench import SETS, report
+    from autograder.bench.showing import show
+
+    if unknown := set(names or ()) - set(SETS):
+        raise AutograderError(f"found {', '.join(sorted(unknown))}; wanted some of: {', '.join(SETS)}.")
+    found = report(names or list(SETS), handins, rounds, lambda line: print(line, file=sys.stderr, flush=True))
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        show(Console(width=max(100, Console().width)), found)
 
 
 def _labs(names: list[str] | None) -> list:
