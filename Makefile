@@ -10,7 +10,7 @@ export PYTHON
 # nbgrader calls `alembic` and jupyter by name
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help course book labs grade audit test test-slow bench lint format lock clean setup setup-test
+.PHONY: help course book labs grade audit doctor test test-slow bench lint format lock clean setup setup-test
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ grade: setup labs  ## the sample class
 
 audit: setup  ## are the labs' tests right?
 	@.venv/bin/autograder audit
+
+doctor: setup  ## can this machine grade safely? runs the attacks
+	@.venv/bin/autograder doctor
 
 bench: setup  ## how long things take, side by side
 	@$(PY) -m unmagic.bench
