@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nbgrader.api import Grade, Gradebook, MissingEntry
+from nbgrader.api import Grade, Gradebook, InvalidEntry, MissingEntry
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SAWarning, SQLAlchemyError
+from tornado.log import app_log
 
 from autograder.errors import AutograderError
 from autograder.labs import Lab
@@ -172,15 +173,16 @@ class Book:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        before = os.environ.get("PATH", "")
+        before, quiet = os.environ.get("PATH", ""), app_log.disabled
         # nbgrader calls `alembic` by name when it makes a database; it lies beside our Python
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
+        app_log.disabled = True  # nbgrader writes a traceback there of every error that is explained here
         try:
             with warnings.catch_warnings():
                 # nbgrader's own way of adding a submission is outdated for SQLAlchemy, and harmless
                 warnings.simplefilter("ignore", SAWarning)
                 yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, InvalidEntry) as error:  # nbgrader makes the second of the first
             cause = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise AutograderError(
                 f"found that the gradebook {self._shown_url()} cannot be used ({cause}); wanted an nbgrader gradebook"
@@ -189,6 +191,7 @@ class Book:
             ) from error
         finally:
             os.environ["PATH"] = before
+            app_log.disabled = quiet
 
     def _shown_url(self) -> str:
         """The address without a password."""
