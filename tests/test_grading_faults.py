@@ -1,4 +1,4 @@
-"""The warm parent is killed, the disk is full, the gradebook may not be written: a rerun gives the grades as they should be.
+"""The warm parent is killed, the disk is full, the gradebook is read-only: a rerun gives the grades as they should be.
 
 In the sandbox, with two workers.
 """
