@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from autograder import cli
 from autograder.pool import processes
 from autograder.sandbox import gpus
 from autograder.sandbox.gpus import Gpu, find
-from autograder.sandbox.walls import NoSandbox, outer_walls
+from autograder.sandbox.walls import NoSandbox, outer_walls, python_inside
 from tests.handins import TINY, hand_in, solved
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
@@ -68,7 +67,7 @@ class TestInSight:
             "import os; print(sorted(n for n in os.listdir('/dev') if n.startswith('nvidia')),"
             " os.environ['CUDA_VISIBLE_DEVICES']); open('/dev/nvidia0', 'r+b').close()"
         )
-        command = [*_walls(run_folder, find(*machine)[0], uid), sys.executable, "-c", code]
+        command = [*_walls(run_folder, find(*machine)[0], uid), python_inside(), "-c", code]
         seen = subprocess.run(command, capture_output=True, text=True, timeout=60)
         if seen.returncode and "bwrap:" in seen.stderr:
             pytest.skip(f"this machine makes no sandbox: {seen.stderr}")
