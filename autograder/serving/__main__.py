@@ -24,7 +24,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--token", default=None, help="token of the server (default: a new secret)")
     options = parser.parse_args(arguments)
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C, also where whoever started us ignores it
     root = paths.ROOT
     folders = paths.served()
     if not (folders.book / "index.html").exists():
@@ -43,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     use_own_mathjax(server.web_app)
     escape_names(server.web_app)
+    # Ctrl-C, also where whoever started us ignores it; an exception could be raised inside a request and be lost there
+    signal.signal(signal.SIGINT, lambda *_: server.io_loop.add_callback_from_signal(server.io_loop.stop))
     _announce(f"http://127.0.0.1:{server.port}", token, folders)
     server.start()
     return 0
