@@ -1,10 +1,13 @@
 """A course of its own for a test: nbgrader's settings, a released lab, and a class, in a temporary folder."""
 
+import contextlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import nbformat
@@ -57,3 +60,29 @@ class Course:
         done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         return done
+
+
+@contextlib.contextmanager
+def serving(arguments: list[str], environment: dict[str, str]) -> Iterator[str]:
+    """The address of a course that Python serves with `arguments`; stopped as a person does it, by Ctrl-C."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    said = []
+    try:
+        for line in process.stdout:
+            said.append(line)
+            if match := re.search(r"(http://127\.0\.0\.1:\d+)/report/", line):
+                break
+        else:
+            raise AssertionError("the server ended before it said where it is:\n" + "".join(said))
+        yield match[1]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()  # nothing, where it has ended

@@ -1,15 +1,13 @@
 """The course as `make course` serves it, seen by a browser that no other host answers."""
 
 import os
-import re
 import shutil
-import signal
 import subprocess
-import sys
 
 import pytest
 
 from autograder import paths
+from tests.courses import serving
 
 pytestmark = pytest.mark.browser
 TOKEN = "only-for-this-test"
@@ -36,24 +34,8 @@ def server(built, work):
     """The address of the served course; stopped as a person does it, by Ctrl-C."""
     environment = {**os.environ, "UNMAGIC_WORK": str(work.relative_to(paths.ROOT)), "PYTHONUNBUFFERED": "1"}
     environment.pop("UNMAGIC_CLASS", None)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "autograder.serving", "--port", "0", "--token", TOKEN],
-        cwd=paths.ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if match := re.search(r"(http://127\.0\.0\.1:\d+)/report/", line):
-            break
-    else:
-        raise AssertionError("the server ended before it said where it is:\n" + "".join(said))
-    yield match[1]
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 0
+    with serving(["-m", "autograder.serving", "--port", "0", "--token", TOKEN], environment) as address:
+        yield address
 
 
 def _enter(watched, server, path):

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import urllib.parse
@@ -16,6 +15,7 @@ from autograder import paths, sanitise
 from autograder.labs import load_lab
 from autograder.release import filled_cell, register, solved_notebook, source_notebook, student_notebook
 from autograder.sandbox.client import why_no_sandbox
+from tests.courses import serving
 from tests.handins import TINY, autograder, hand_in, result, solved, tiny
 
 pytestmark = pytest.mark.browser
@@ -103,24 +103,8 @@ def server(classroom, tmp_path_factory):
     serve += f"; import autograder.serving.__main__ as serving; paths.BOOK_HTML = Path({str(book)!r})"
     serve += f"; sys.exit(serving.main({['--port', '0', '--token', TOKEN]}))"
     environment = {**os.environ, "UNMAGIC_CLASS": str(classroom.relative_to(paths.ROOT)), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", serve],
-        cwd=paths.ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if match := re.search(r"(http://127\.0\.0\.1:\d+)/report/", line):
-            break
-    else:
-        raise AssertionError("the server ended before it said where it is:\n" + "".join(said))
-    yield match[1]
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 0
+    with serving(["-c", serve], environment) as address:
+        yield address
 
 
 @pytest.fixture
