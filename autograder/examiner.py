@@ -221,15 +221,8 @@ class _Run:
     def judge(self, cell: Cell, namespace: dict[str, Any], output: Callable[[], str]) -> None:
         """Executes a tests cell and writes down the verdict."""
         source = self.lab.source_with_reference(cell)
-        before = os.environ.get(SECRET)
-        os.environ[SECRET] = self.secret
-        try:
+        with secret_known(self.secret):
             error = self.refused(_execute(source, _file(cell), namespace))
-        finally:
-            if before is None:
-                del os.environ[SECRET]
-            else:
-                os.environ[SECRET] = before
         verdict: dict[str, Any] = {"ok": error is None, "points": cell.points if error is None else 0}
         if error is not None:
             line = _line_in(error, _file(cell))
@@ -423,6 +416,20 @@ class _Settings:
         torch.set_rng_state(self.torch)
         torch.set_default_dtype(self.dtype)
         torch.set_grad_enabled(self.gradients)
+
+
+@contextlib.contextmanager
+def secret_known(secret: str) -> Iterator[None]:
+    """While tests run, `checks.fresh` of this process draws from the class's seed."""
+    before = os.environ.get(SECRET)
+    os.environ[SECRET] = secret
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(SECRET, None)
+        else:
+            os.environ[SECRET] = before
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ import ast
 import contextlib
 import ctypes
 import linecache
-import os
 import resource
 import threading
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import Any
 
 from autograder.bridge import Bridge, SharedNames, StudentError, WireError
 from autograder.bridge.sockets import Gone, SocketTransport
-from autograder.examiner import SECRET, Namespace, Output
+from autograder.examiner import Namespace, Output, secret_known
 from autograder.fitting import FittedCell
 from autograder.kernel import CellRun, Failure, Kernel
 from autograder.labs.names import PROVIDED, names_of
@@ -125,20 +124,15 @@ class Examiner:
     def _judge(self, cell: FittedCell, seed: int, output: Output, verdict: list) -> None:
         from unmagic.seeding import seed_everything
 
-        before = os.environ.get(SECRET)
-        os.environ[SECRET] = self.secret
         try:
-            self.transport.accept(ATTACH_SECONDS)
-            seed_everything(seed)
-            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-                verdict.append(self._execute(cell, Namespace(self.trusted, self._proxy)))
+            with secret_known(self.secret):
+                self.transport.accept(ATTACH_SECONDS)
+                seed_everything(seed)
+                with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+                    verdict.append(self._execute(cell, Namespace(self.trusted, self._proxy)))
         except Gone as gone:
             verdict.append(gone)
         finally:
-            if before is None:
-                os.environ.pop(SECRET, None)
-            else:
-                os.environ[SECRET] = before
             self.transport.hang_up()  # no more questions: the kernel goes back to its notebook
 
     def _proxy(self, name: str) -> Any:
