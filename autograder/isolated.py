@@ -4,6 +4,8 @@ Set-up cells run on both sides. A tests cell runs here; what it takes from the s
 bridge, as data or as handles. The kernel never receives a test, a point value, a reference or the class's seed.
 """
 
+from unmagic.checks.by_hand import cells_known
+
 import ast
 import contextlib
 import ctypes
@@ -41,7 +43,7 @@ class Examiner:
     """
 
     def __init__(self, cells: list[FittedCell], solutions: dict[str, str], secret: str):
-        self.secret = secret
+        self.secret, self.cells = secret, cells
         self.expected = {name for source in solutions.values() for name in names_of(source).defined}
         self.setup_names = sorted({n for c in cells if c.kind == "setup" for n in names_of(c.source).defined})
         self.trusted: dict[str, Any] = {"__name__": "__main__"}
@@ -125,7 +127,7 @@ class Examiner:
         from unmagic.seeding import seed_everything
 
         try:
-            with secret_known(self.secret):
+            with secret_known(self.secret), cells_known(self._before(cell)):
                 self.transport.accept(ATTACH_SECONDS)
                 seed_everything(seed)
                 with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
@@ -134,6 +136,11 @@ class Examiner:
             verdict.append(gone)
         finally:
             self.transport.hang_up()  # no more questions: the kernel goes back to its notebook
+
+    def _before(self, cell: FittedCell) -> list[str]:
+        """The sources that the notebook has run when it comes to this tests cell."""
+        before = self.cells[: next(n for n, other in enumerate(self.cells) if other is cell)]
+        return [other.source for other in before if other.run and other.kind != "tests"]
 
     def _proxy(self, name: str) -> Any:
         """The student's value of a name. NameError, as in the notebook, where there is none."""

@@ -270,3 +270,35 @@ class TestTheSidesStayApart:
         lab = lab_with(tmp_path, tests)
         assert verdict(lab).ok
         assert not verdict(lab, "def f(x): return 2 * x.detach()").ok
+
+
+@BOTH_WAYS
+class TestRulesAndCounts:
+    RULE = 'checks.assert_by_hand("f", without=("torch.relu", ".backward"), hint="Write the sum.")'
+
+    def test_an_answer_that_uses_what_it_is_to_replace_breaks_the_rule(self, tmp_path, bridge):
+        lab = lab_with(tmp_path, self.RULE)
+        assert verdict(lab, bridge=bridge).ok
+        result = verdict(lab, "from torch import relu\ndef f(x):\n    return relu(x)", bridge=bridge)
+        assert (result.kind, result.hint, result.points) == ("by_hand", "Write the sum.", 0)
+        assert "line 3 of its cell: `return relu(x)`" in result.message
+
+    def test_a_helper_of_the_set_up_is_no_way_round_it(self, tmp_path, bridge):
+        lab = lab_with(tmp_path, self.RULE, setup="def helper(x):\n    return torch.relu(x)")
+        assert "`helper`, which `f` uses" in verdict(lab, "def f(x):\n    return helper(x)", bridge=bridge).message
+
+    def test_torch_operations_are_counted_where_the_answer_runs(self, tmp_path, bridge):
+        tests = """\
+x = torch.ones(3, 4)
+value, calls = checks.torch_calls(f, x, times=2)
+checks.assert_close(value, x * 2, hint="Twice.")
+checks.assert_in_range(calls, 1, 2, name="calls", hint="One product for all rows.")"""
+        lab = lab_with(tmp_path, tests, solution="def f(x, times):\n    return x * times")
+        assert verdict(lab, bridge=bridge).ok
+        rows = verdict(lab, "def f(x, times):\n    return torch.stack([row * times for row in x])", bridge=bridge)
+        assert (rows.kind, rows.hint) == ("range", "One product for all rows.")
+
+    def test_what_a_counted_answer_raises_is_the_students_fault(self, tmp_path, bridge):
+        lab = lab_with(tmp_path, "checks.torch_calls(f, 1)")
+        result = verdict(lab, "def f(x):\n    return 1 / 0", bridge=bridge)
+        assert result.kind == "error" and "line 2, in f" in result.message

@@ -13,6 +13,8 @@ import torch
 from autograder import grade_notebook
 from autograder.errors import AutograderError
 from autograder.execution import Limits
+from autograder.labs import load_lab
+from autograder.release import filled, solved_notebook
 from autograder.sandbox.client import why_no_sandbox
 from tests.handins import SUM, TINY, solved, tiny
 
@@ -69,6 +71,43 @@ class TestInTheSandbox:
         scores = found.scores()
         assert scores["test_loss"] == 2.0 and scores["test_slope"] == 0.0
         assert {"limit": "time", "cell": "test_slope", "text": "Stopped: took more than 2 s."} in found.limits_hit
+
+
+COUNTED = """\
+# %% setup="imports"
+from unmagic import checks
+
+import torch
+
+# %% solution="double"
+def double(x):
+    ### BEGIN SOLUTION
+    return x + x
+    ### END SOLUTION
+
+# %% tests="double" points=1
+checks.assert_by_hand("double", without=("torch.mul",), hint="add")
+value, calls = checks.torch_calls(double, torch.ones(5))
+checks.assert_equal(calls, 1, name="calls", hint="all at once")
+"""
+
+
+@walled
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ("def double(x):\n    return x + x", ""),
+        ("def double(x):\n    return torch.mul(x, 2)", "by_hand"),
+        ("def double(x):\n    return torch.stack([e + e for e in x])", "value"),
+    ],
+)
+def test_rules_are_read_from_the_hand_in_and_operations_counted_in_the_sandbox(tmp_path, answer, kind):
+    folder = tmp_path / "counted"
+    folder.mkdir()
+    (folder / "lab.py").write_text(COUNTED)
+    lab = load_lab(folder)
+    found = grade_notebook(filled(solved_notebook(lab), {"double": answer}), folder, seed="s")
+    assert (found.state, found.cells[0].kind) == ("graded", kind)
 
 
 def test_the_seed_is_what_was_given_and_a_new_one_is_drawn_without(tmp_path):

@@ -181,7 +181,7 @@ def _place(operation: str, path: tuple) -> str:
     if path[:1] != (1,) or len(path) < 2:
         return ""
     inside = "".join(f"[{key!r}]" for key in path[3:])
-    if operation == "call" and len(path) > 2:
+    if operation in ("call", "count") and len(path) > 2:
         key = path[2]
         return f"argument {key + 1 if path[1] == 1 else repr(key)}{inside}: "
     return f"the operand of {operation}{''.join(f'[{key!r}]' for key in path[2:])}: "
@@ -217,6 +217,13 @@ class Handle:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return _ask(self, "call", list(args), kwargs)
+
+    def __torch_calls__(self, args: tuple, kwargs: dict[str, Any]) -> tuple[Any, int]:
+        """For `checks.torch_calls`: the result of a call, and the torch operations that side says it made."""
+        match _ask(self, "count", list(args), kwargs):
+            case (result, int(calls)):
+                return result, calls
+        raise WireError("a count in an unknown form")
 
     def __getattr__(self, name: str) -> Any:
         reference = object.__getattribute__(self, "_reference")

@@ -153,6 +153,11 @@ class Student:
     def _call(self, target: Any, args: list, kwargs: dict[str, Any]) -> Any:
         return target(*args, **kwargs)
 
+    def _counted(self, target: Any, args: list, kwargs: dict[str, Any]) -> tuple[Any, int]:
+        from unmagic.checks import torch_calls  # the kernel has it: labs import it
+
+        return torch_calls(target, *args, **kwargs)
+
     def _next_item(self, iterator: Iterator) -> tuple[bool, Any]:
         try:
             return True, next(iterator)
@@ -244,6 +249,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "names": Student._names,
     "get": Student._get,
     "call": Student._call,
+    "count": Student._counted,
     "getattr": lambda self, target, name: getattr(target, name),
     "setattr": lambda self, target, name, value: setattr(target, name, value),
     "getitem": lambda self, target, key: target[key],

@@ -19,7 +19,9 @@ from unmagic.checks.assertions import (
     assert_shape,
     assert_true,
 )
+from unmagic.checks.by_hand import assert_by_hand
 from unmagic.checks.compare import assert_close, assert_equal, assert_unchanged
+from unmagic.checks.counting import torch_calls
 from unmagic.checks.errors import CheckError
 from unmagic.checks.sources import PRACTICE_SEED, fresh, reference
 from unmagic.checks.streams import divert_warnings_in_notebooks, quiet
@@ -27,6 +29,7 @@ from unmagic.checks.streams import divert_warnings_in_notebooks, quiet
 __all__ = [
     "PRACTICE_SEED",
     "CheckError",
+    "assert_by_hand",
     "assert_close",
     "assert_device",
     "assert_dtype",
@@ -40,6 +43,7 @@ __all__ = [
     "fresh",
     "quiet",
     "reference",
+    "torch_calls",
 ]
 
 divert_warnings_in_notebooks()

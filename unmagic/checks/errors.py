@@ -3,7 +3,7 @@
 import typing
 
 Kind = typing.Literal[
-    "type", "shape", "dtype", "device", "nan", "value", "range", "length", "keys", "changed", "raises"
+    "type", "shape", "dtype", "device", "nan", "value", "range", "length", "keys", "changed", "raises", "by_hand"
 ]
 
 
@@ -12,7 +12,8 @@ class CheckError(AssertionError):
 
     Attributes:
         kind: what sort of thing is wrong: "type", "shape", "dtype", "device", "nan" (not-a-number or infinite),
-            "value", "range", "length" or "keys" (of a container), "changed" (an argument was altered), "raises".
+            "value", "range", "length" or "keys" (of a container), "changed" (an argument was altered), "raises",
+            "by_hand" (the answer uses what it is to replace).
         name: what was checked, e.g. "loss" or "gradient[1]".
         hint: which idea to look at again; the last line of the message. May be empty.
     """
