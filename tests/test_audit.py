@@ -296,7 +296,46 @@ class TestVariants:
         ]
         assert ("lab.py", lab.line("max(0, -1)"), "no test of step notices 1 → 2") in survivors
         assert not any("→ x + rate" in message for _, _, message in survivors)
-        assert lab.findings(thorough=True, kinds=["mutant"]) == []
+        (score,) = lab.findings(thorough=True, kinds=["mutant"])
+        assert "mutants are noticed by a test; wanted 95%" in score[2]
+
+    def test_a_mutant_that_changes_nothing_is_listed_with_inputs_that_show_it(self, lab):
+        lab.replace("mean_square = (x**2).mean()", "mean_square = (x**2).mean() * max(1, 0)")
+        entry = """# %% equivalent="0 → -1" exercise="loss"
+# max(1, −1) is 1 as well
+def inputs(generator):
+    return (torch.randn(5, generator=generator),)
+"""
+        note = "no test of loss notices 0 → -1"
+        assert note in [message for *_, message in lab.findings("note", thorough=True, kinds=["mutant"])]
+        (lab.folder / "equivalents.py").write_text(entry)
+        assert note not in [message for *_, message in lab.findings("note", thorough=True, kinds=["mutant"])]
+        assert not [f for f in lab.findings(thorough=True, kinds=["mutant"]) if "changes nothing" in f[2]]
+
+    @pytest.mark.parametrize(
+        ("entry", "inputs", "message"),
+        [
+            (
+                "x ** 2 → x * 2",
+                "torch.randn(5, generator=generator)",
+                "said to change nothing, but is noticed by a test",
+            ),
+            ("0.0 → 1.0", "-torch.rand(5, generator=generator)", "said to change nothing, but on input 0: result"),
+            ("0.0 → 1.0", "nonsense", "said to change nothing, but the comparison raised NameError"),
+            ("7 → 8", "torch.randn(5, generator=generator)", "loss has no mutant '7 → 8'"),
+        ],
+    )
+    def test_an_entry_that_is_not_right_is_an_error(self, lab, entry, inputs, message):
+        lab.replace("mean_square = (x**2).mean()", "mean_square = (x**2).mean() if x.max() > -9.0 else x.sum() * 0.0")
+        text = f'# %% equivalent={json.dumps(entry, ensure_ascii=False)} exercise="loss"\n'
+        body = (
+            f"def inputs(generator):\n    return (10 * ({inputs}) - 10,)\n"
+            if entry == "0.0 → 1.0"
+            else (f"def inputs(generator):\n    return ({inputs},)\n")
+        )
+        (lab.folder / "equivalents.py").write_text(text + body)
+        found = [f for f in lab.findings(thorough=True, kinds=["mutant"]) if f[0] == "equivalents.py"]
+        assert any(message in text and line == 1 for _, line, text in found), found
 
 
 class TestTheCommand:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from autograder.audit.running import Outcome, Task
+from autograder.audit.variants import equivalent
 from autograder.examiner import CellResult
 from autograder.labs import Lab, Variant
 
 UNJUDGED = ("not_done", "not_run", "missing", "wire")  # kinds that no mistake should end in
-FILES = {"mistake": "mistakes.py", "alternative": "alternatives.py"}
+FILES = {"mistake": "mistakes.py", "alternative": "alternatives.py", "equivalent": "equivalents.py"}
+KILLED = 0.95  # of the mutants that are not said to be equivalent, at least
+EQUIVALENT = 0.10  # of all mutants, at most
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,42 @@ def _wrong(mistake: Variant, result: CellResult) -> str:
 
 
 def _mutant(lab: Lab, task: Task, outcome: Outcome) -> list[Finding]:
+    if task.inputs:
+        wrong = "is noticed by a test" if not survived(task, outcome) else outcome.difference
+        return [_equivalent(lab, task, wrong)] if wrong else []
     if not survived(task, outcome):
         return []
     return [Finding.at(lab, task.line, f"no test of {task.exercise} notices {task.name}", severity="note")]
+
+
+def _equivalent(lab: Lab, task: Task, wrong: str) -> Finding:
+    line = task.line - lab.solution(task.exercise).first_line + 1
+    entry = equivalent(lab, task.exercise, task.name, line)
+    message = f"{task.exercise}, {task.name}: said to change nothing, but {wrong}"
+    return Finding("error", lab.folder / FILES["equivalent"], entry.line if entry else 1, message)
+
+
+def mutation_score(lab: Lab, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[Finding]:
+    """Whether the tests notice enough of what is changed in the solutions, and the list of exceptions is in order."""
+    pairs = [pair for pair in zip(tasks, outcomes, strict=True) if pair[0].kind == "mutant"]
+    if not pairs:
+        return []
+    findings, said = [], [task for task, _ in pairs if task.inputs]
+    others = [pair for pair in pairs if not pair[0].inputs]
+    killed = sum(not survived(*pair) for pair in others)
+    if killed < KILLED * len(others):
+        message = f"{killed} of {len(others)} mutants are noticed by a test; wanted {KILLED:.0%} (see the notes)"
+        findings.append(Finding.at(lab, 1, message))
+    file = lab.folder / FILES["equivalent"]
+    if len(said) > EQUIVALENT * len(pairs):
+        message = f"{len(said)} of {len(pairs)} mutants are said to change nothing; wanted {EQUIVALENT:.0%} at most"
+        findings.append(Finding("error", file, 1, message))
+    matched = {(task.exercise, task.name) for task in said}
+    for entry in lab.equivalents:
+        if (entry.exercise, entry.name) not in matched:
+            message = f"{entry.exercise} has no mutant {entry.name!r}; the audit's notes have them as they are written"
+            findings.append(Finding("error", file, entry.line, message))
+    return findings
 
 
 def survived(task: Task, outcome: Outcome) -> bool:

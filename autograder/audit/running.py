@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 
 import torch
 
+from autograder.audit.equivalence import difference
 from autograder.examiner import CellResult, SetupError, Stopped, examine
 from autograder.labs import Lab
+
+EQUIVALENCE_LIMIT = 120.0  # seconds for the 1,000 inputs of a mutant that is said to be equivalent
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Task:
     runs      (seed, with the bridge?) of each run
     line      where it stands: in its file, or the changed line of `lab.py`
     limit     seconds for one run
+    inputs    of a mutant that is said to be equivalent: source that defines `inputs(generator)`, else ""
     """
 
     kind: str
@@ -40,16 +44,21 @@ class Task:
     runs: tuple[tuple[str, bool], ...]
     line: int = 0
     limit: float = 120.0
+    inputs: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a task: for each run its verdicts, or in `failure` why there are none."""
+    """What came of a task: for each run its verdicts, or in `failure` why there are none.
+
+    difference  of a mutant that is said to be equivalent: where it differs from the solution
+    """
 
     results: dict[tuple[str, bool], tuple[CellResult, ...]] = field(default_factory=dict)
     failure: str = ""
     line: int | None = None  # of lab.py, where that is known
     seconds: float = 0.0
+    difference: str = ""
 
 
 def run_tasks(lab: Lab, tasks: Sequence[Task], workers: int, advance: Callable[[Task], None]) -> list[Outcome]:
@@ -104,7 +113,14 @@ def perform(lab: Lab, task: Task) -> Outcome:
     except SetupError as error:
         line = error.cell.first_line + (error.line or 1) - 1
         return Outcome(results, str(error), line, time.perf_counter() - started)
-    return Outcome(results, seconds=time.perf_counter() - started)
+    try:
+        with _limited(EQUIVALENCE_LIMIT):
+            different = difference(lab, task.exercise, task.answers[task.exercise], task.inputs) if task.inputs else ""
+    except Stopped:
+        different = f"its 1,000 inputs took longer than {EQUIVALENCE_LIMIT:g} s: draw smaller ones"
+    except Exception as error:
+        different = f"the comparison raised {type(error).__name__}: {error}"
+    return Outcome(results, seconds=time.perf_counter() - started, difference=different)
 
 
 @contextlib.contextmanager

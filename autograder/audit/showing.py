@@ -53,10 +53,17 @@ def show(
     """A row for each exercise, then what is wrong, then the notes."""
     table = Table(title=f"{lab.name}: {lab.points:g} points", title_justify="left")
     mutants = any(task.kind == "mutant" for task in tasks)
-    for column in ("exercise", "points", "tests", "mistakes", "alternatives", *(["mutants caught"] if mutants else [])):
+    for column in (
+        "exercise",
+        "points",
+        "tests",
+        "mistakes",
+        "alternatives",
+        *(["mutants caught", "equivalent"] if mutants else []),
+    ):
         table.add_column(column, justify="left" if column == "exercise" else "right")
     for row in summary(lab, tasks, outcomes):
-        caught = [f"{row['mutants_caught']}/{row['mutants']}"] if mutants else []
+        caught = [f"{row['mutants_caught']}/{row['mutants']}", str(row["equivalents"])] if mutants else []
         tried = [f"{row[f'{kind}_right']}/{row[kind]}" for kind in ("mistakes", "alternatives")]
         numbers = [f"{row['points']:g}", str(row["tests"]), *tried, *caught]
         table.add_row(row["exercise"], *numbers)
@@ -83,8 +90,9 @@ def summary(lab: Lab, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> lis
                 "mistakes_right": _right(lab, mistakes),
                 "alternatives": len({task.name for task, _ in alternatives}),
                 "alternatives_right": _right(lab, alternatives),
-                "mutants": len(mutants),
-                "mutants_caught": sum(not survived(*pair) for pair in mutants),
+                "mutants": sum(not task.inputs for task, _ in mutants),
+                "mutants_caught": sum(not survived(*pair) for pair in mutants if not pair[0].inputs),
+                "equivalents": sum(bool(task.inputs) for task, _ in mutants),
             }
         )
     return rows

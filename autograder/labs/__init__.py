@@ -1,4 +1,4 @@
-"""A lab's source: `lab.py`, `mistakes.py` and `alternatives.py`, read and checked.
+"""A lab's source: `lab.py`, `mistakes.py`, `alternatives.py` and `equivalents.py`, read and checked.
 
 `load_lab` accepts only what release, audit and grading can use; what it cannot accept is a `LabError` with file, line,
 what was found, what was wanted and what to do. DESIGN.md describes the format ("Contracts between the parts").
@@ -46,6 +46,7 @@ def load_lab(name_or_path: str | Path) -> Lab:
         cells=tuple(to_cell(raw) for raw in read_cells(folder / "lab.py")),
         mistakes=tuple(to_variant(raw) for raw in read_cells(folder / "mistakes.py")),
         alternatives=tuple(to_variant(raw) for raw in read_cells(folder / "alternatives.py")),
+        equivalents=tuple(to_variant(raw) for raw in read_cells(folder / "equivalents.py")),
     )
     Checker(lab).check()
     return lab

@@ -138,7 +138,8 @@ class Checker:
 
     def check_variants(self) -> None:
         tests = {cell.name for cell in self.lab.tests()}
-        for file, variants in (("mistakes.py", self.lab.mistakes), ("alternatives.py", self.lab.alternatives)):
+        files = {"mistakes.py": self.lab.mistakes, "alternatives.py": self.lab.alternatives}
+        for file, variants in {**files, "equivalents.py": self.lab.equivalents}.items():
             path, seen = self.lab.folder / file, {}
             for variant in variants:
                 if variant.exercise not in self.lab.exercises:
@@ -148,7 +149,7 @@ class Checker:
                 if variant.fails and variant.fails not in tests:
                     found = f"the unknown tests cell {variant.fails!r}"
                     raise LabError(path, variant.line, found, f"one of {', '.join(sorted(tests))}", "mend the name")
-                key = (variant.exercise, variant.name)
+                key = (variant.exercise, variant.name, variant.at)
                 if key in seen:
                     found = f"the {variant.kind} {variant.name!r} again (first in line {seen[key]})"
                     raise LabError(path, variant.line, found, "a name once for each exercise", "rename one")

@@ -85,13 +85,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Variant:
-    """Another version of one exercise's solution cell, from `mistakes.py` or `alternatives.py`.
+    """Another version of one exercise's solution cell, from `mistakes.py`, `alternatives.py` or `equivalents.py`.
 
-    kind      "mistake" or "alternative"
-    exercise  whose solution cell `source` replaces, whole
+    kind      "mistake", "alternative", or "equivalent": a mechanical change, `name`, that makes no difference
+    exercise  whose solution cell `source` replaces, whole; of an equivalent, `source` defines `inputs(generator)`,
+              which draws arguments to see that by
     fails     of a mistake: name of the tests cell that must fail ("loss" or "loss:short_batch"); else ""
     hint      of a mistake: a word of that failure's message; else ""
     line      of the header in its file, from 1
+    at        of an equivalent: line of the change in the solution cell, from 1; 0 where one change only has that name
     """
 
     kind: str
@@ -101,6 +103,7 @@ class Variant:
     hint: str
     source: str
     line: int
+    at: int = 0
 
     @property
     def fails_id(self) -> str:
@@ -117,6 +120,7 @@ class Lab:
     cells: tuple[Cell, ...]
     mistakes: tuple[Variant, ...] = ()
     alternatives: tuple[Variant, ...] = ()
+    equivalents: tuple[Variant, ...] = ()
 
     @property
     def exercises(self) -> tuple[str, ...]:

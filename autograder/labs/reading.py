@@ -1,4 +1,4 @@
-"""Reads the cells of `lab.py`, `mistakes.py` and `alternatives.py`: percent format, by jupytext."""
+"""Reads the cells of `lab.py`, `mistakes.py`, `alternatives.py` and `equivalents.py`: percent format, by jupytext."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ KINDS = {
     "manual": ("manual", "points"),
     "mistake": ("mistake", "exercise", "fails", "hint"),
     "alternative": ("alternative", "exercise"),
+    "equivalent": ("equivalent", "exercise", "at"),
 }
 WANTED_IN = {
     "lab.py": ("setup", "solution", "tests", "explore", "manual"),
     "mistakes.py": ("mistake",),
     "alternatives.py": ("alternative",),
+    "equivalents.py": ("equivalent",),
 }
 HEADER = re.compile(r"^#\s*%%")
 # ours in the notebook; and no comment of the source is taken for a magic of IPython
@@ -111,7 +113,7 @@ def _raw(file: Path, line: int, first_line: int, text: list[str]) -> RawCell:
 
 
 def _example(kind: str) -> str:
-    values = {"points": "2", "exercise": '"loss"', "fails": '"loss"', "hint": '"mean"'}
+    values = {"points": "2", "exercise": '"loss"', "fails": '"loss"', "hint": '"mean"', "at": "3"}
     keys = " ".join(f"{key}={values.get(key, chr(34) + 'name' + chr(34))}" for key in KINDS[kind])
     return f"`# %% {'[markdown] ' * (kind == 'manual')}{keys}`"
 
@@ -137,14 +139,16 @@ def to_cell(raw: RawCell) -> Cell:
 
 
 def to_variant(raw: RawCell) -> Variant:
+    at = raw.header.get("at", 0)
+    if type(at) is not int or at < 0:
+        raise LabError(raw.file, raw.line, f"at={at!r}", "a line of the solution cell, from 1", "write e.g. at=3")
     for key in KINDS[raw.kind]:
-        if not str(raw.header.get(key, "")).strip():
+        if key != "at" and not str(raw.header.get(key, "")).strip():
             found = f"a {raw.kind} without {key!r}"
             raise LabError(raw.file, raw.line, found, _example(raw.kind), f'add {key}="…" to the header')
     values = {key: str(raw.header.get(key, "")) for key in ("exercise", "fails", "hint")}
-    return Variant(
-        raw.kind, str(raw.header[raw.kind]), **values, source=without_solution_markers(raw.source), line=raw.line
-    )
+    source = without_solution_markers(raw.source)
+    return Variant(raw.kind, str(raw.header[raw.kind]), **values, source=source, line=raw.line, at=at)
 
 
 def _names(parts: list[Any]) -> bool:
