@@ -53,14 +53,8 @@ def show(
     """A row for each exercise, then what is wrong, then the notes."""
     table = Table(title=f"{lab.name}: {lab.points:g} points", title_justify="left")
     mutants = any(task.kind == "mutant" for task in tasks)
-    for column in (
-        "exercise",
-        "points",
-        "tests",
-        "mistakes",
-        "alternatives",
-        *(["mutants caught", "equivalent"] if mutants else []),
-    ):
+    columns = ["exercise", "points", "tests", "mistakes", "alternatives"]
+    for column in columns + (["mutants caught", "equivalent"] if mutants else []):
         table.add_column(column, justify="left" if column == "exercise" else "right")
     for row in summary(lab, tasks, outcomes):
         caught = [f"{row['mutants_caught']}/{row['mutants']}", str(row["equivalents"])] if mutants else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -87,7 +88,7 @@ class _Hollow(ast.NodeTransformer):
 
 
 def mutants(lab: Lab, seed: str) -> list[Task]:
-    """The solutions with one operator, constant or statement changed, each run against its exercise's tests."""
+    """The solutions with one operator, constant, argument, function or statement changed, each run against its exercise's tests."""
     model, tasks = model_answers(lab), []
     for exercise in lab.exercises:
         cell = lab.solution(exercise)
@@ -125,13 +126,32 @@ _SWAPS: dict[type, type] = {
     ast.Or: ast.And,
 }
 
+# functions and methods that are taken for one another
+_TWINS = {
+    one: other
+    for pair in (
+        ("mean", "sum"),
+        ("max", "min"),
+        ("amax", "amin"),
+        ("argmax", "argmin"),
+        ("var", "std"),
+        ("maximum", "minimum"),
+        ("zeros", "ones"),
+        ("zeros_like", "ones_like"),
+        ("floor", "ceil"),
+        ("append", "extend"),
+        ("any", "all"),
+    )
+    for one, other in (pair, pair[::-1])
+}
+
 
 def mutated(source: str) -> Iterator[tuple[str, int, str]]:
     """(what was changed, its line from 1, the changed source) for each change that can be made in a cell."""
     tree = ast.parse(source)
     count = sum(1 for _ in ast.walk(tree))
     for number in range(count):  # the same walk over a copy finds the same node
-        for which in range(2):
+        for which in itertools.count():
             mutant = copy.deepcopy(tree)
             node = next(node for n, node in enumerate(ast.walk(mutant)) if n == number)
             before = ast.unparse(node) if isinstance(node, ast.expr | ast.stmt) else ""
@@ -158,6 +178,8 @@ def _mutate(node: Any, which: int, tree: ast.Module) -> bool:
         case ast.Constant(value=bool(value)) if which == 0:
             node.value = not value
         case ast.Constant(value=int(value)) if type(value) is int:
+            if which > 1:
+                return False
             node.value = value + (1, -1)[which]
         case ast.Constant(value=float(value)) if which == 0:
             node.value = value * 2 if value else 1.0
@@ -165,6 +187,14 @@ def _mutate(node: Any, which: int, tree: ast.Module) -> bool:
             node.op = ast.UAdd() if isinstance(node.op, ast.USub) else ast.Not()
             if isinstance(node.op, ast.Not):
                 node.operand = ast.UnaryOp(ast.Not(), node.operand)
+        case ast.Call(func=ast.Attribute(attr=name) as function) if which == 0 and name in _TWINS:
+            function.attr = _TWINS[name]
+        case ast.Call(func=function) if which <= len(node.keywords):
+            twin = isinstance(function, ast.Attribute) and function.attr in _TWINS
+            place = which - twin
+            if not 0 <= place < len(node.keywords) or node.keywords[place].arg is None:
+                return False
+            del node.keywords[place]
         case _:
             return False
     return not _in_signature(node, tree)
