@@ -87,8 +87,8 @@ class _Hollow(ast.NodeTransformer):
         return node
 
 
-    """The solutions with one operator, constant, argument, function or statement changed, against their own tests."""
-    """The solutions with one operator, constant, argument, function or statement changed, each run against its exercise's tests."""
+def mutants(lab: Lab, seed: str) -> list[Task]:
+    """The solutions with one operator, constant, argument, function or statement changed, each run on its own tests."""
     model, tasks = model_answers(lab), []
     for exercise in lab.exercises:
         cell = lab.solution(exercise)
