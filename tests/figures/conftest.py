@@ -16,13 +16,13 @@ import pytest
 def node():
     """`node(code, **names)` runs an ES module in Node with `names` as constants; returns what it hands to `give(…)`.
 
-    Everything that static/descent.js exports is there as `d`.
+    Everything that static/<use>.js exports is there as `d`; `use` is "descent" unless it is said.
     """
 
-    def run(code: str, **names):
+    def run(code: str, use: str = "descent", **names):
         given = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in names.items())
         script = (
-            f"import * as d from {json.dumps((STATIC / 'descent.js').as_uri())};\n"
+            f"import * as d from {json.dumps((STATIC / f'{use}.js').as_uri())};\n"
             "const give = (value) => process.stdout.write(JSON.stringify(value));\n" + given + code
         )
         done = subprocess.run(

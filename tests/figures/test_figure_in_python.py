@@ -1,8 +1,9 @@
 """A live figure seen from Python: its state, its mark-up in the book, its still, its one module."""
 
+from unmagic import figures
 from unmagic.figures import STATIC, DescentRace, descent_still
 from unmagic.figures.base import Figure
-from unmagic.figures.bundle import bundle
+from unmagic.figures.bundle import bundle, modules
 from unmagic.figures.descent import POINTS, RACERS
 from unmagic.figures.descent_race import PRESETS
 from unmagic.style import PALETTES
@@ -182,6 +183,13 @@ class TestModules:
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.stdout.split() == ["[", "'default'", "]", "function"], done.stderr
+
+    @pytest.mark.parametrize("name", figures.__all__[1:])
+    def test_a_figure_brings_at_most_60_kB_of_javascript(self, name):
+        loaded = [STATIC / "loader.js", *modules(STATIC / f"{getattr(figures, name).module}.js")]
+        sizes = {path.name: path.stat().st_size for path in loaded}
+        assert len(sizes) > 3
+        assert sum(sizes.values()) <= 60_000, sizes
 
     @pytest.mark.parametrize(
         "line", ['import "./kit.js";', 'import * as kit from "./kit.js";', 'import { h } from "https://x.org/h.js";']

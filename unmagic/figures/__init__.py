@@ -10,7 +10,7 @@ from pathlib import Path
 STATIC = Path(__file__).parent / "static"  # what the book serves as figures/
 _FIGURES = {"DescentRace": "unmagic.figures.descent_race"}
 
-__all__ = ["STATIC", "DescentRace"]
+__all__ = ["STATIC", *_FIGURES]
 
 
 def __getattr__(name: str):

@@ -1,26 +1,15 @@
-// Gradient descent on small loss surfaces: the arithmetic alone, no DOM. Tests run this file in Node against torch.
+// Gradient descent on small loss surfaces: arithmetic alone, no DOM. Tests run it in Node against torch.
 //
 // Every surface is a mean of n losses, one a training point, J(w) = 1/n Σ J_i(w), so batch, stochastic and minibatch descent
 // are what they are on real data: no noise is put on top. Vectors are arrays of `dim` numbers, matrices arrays of rows.
+
+import { normal, randomStream } from "./random.js";
 
 export const POINTS = 48; // n, the training points of every surface
 export const LONGEST = 1000; // epochs in the longest race
 const SCATTER_SEED = 7; // the points are the same in every race; `seed` shuffles them
 
-// --- random numbers, the same in every browser and in Python ----------------------------------------------------------
-
-/** Marsaglia's xorshift32 (Xorshift RNGs, J. Stat. Software 8(14), 2003; shifts 13, 17, 5). Returns uniform() in [0, 1). */
-export function randomStream(seed) {
-	let x = Math.imul(seed + 1, 0x9e3779b1) >>> 0 || 1;
-	const uniform = () => {
-		x ^= x << 13;
-		x ^= x >>> 17;
-		x ^= x << 5;
-		return (x >>> 0) / 2 ** 32;
-	};
-	for (let i = 0; i < 16; i++) uniform(); // small seeds start alike: let them part
-	return uniform;
-}
+// --- points and their order ---
 
 /** 0 … n−1 in random order (Fisher–Yates): an epoch shows every point exactly once. */
 export function shuffled(n, uniform) {
@@ -35,8 +24,7 @@ export function shuffled(n, uniform) {
 /** n points (n, dim) from a Gaussian, shifted and scaled so that each coordinate has mean 0 and standard deviation 1. */
 export function scatter(n, dim, seed = SCATTER_SEED) {
 	const uniform = randomStream(seed);
-	const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()); // Box–Muller
-	const z = Array.from({ length: n }, () => Array.from({ length: dim }, normal));
+	const z = Array.from({ length: n }, () => Array.from({ length: dim }, () => normal(uniform)));
 	for (let k = 0; k < dim; k++) {
 		const mean = z.reduce((sum, p) => sum + p[k], 0) / n;
 		const deviation = Math.sqrt(z.reduce((sum, p) => sum + (p[k] - mean) ** 2, 0) / n);
@@ -45,7 +33,7 @@ export function scatter(n, dim, seed = SCATTER_SEED) {
 	return z;
 }
 
-// --- linear algebra of a few dimensions --------------------------------------------------------------------------------
+// --- linear algebra of a few dimensions ---
 
 const dot = (a, b) => a.reduce((sum, x, k) => sum + x * b[k], 0);
 
@@ -109,7 +97,7 @@ export function minimise(surface, guess) {
 	return w;
 }
 
-// --- surfaces ------------------------------------------------------------------------------------------------------------
+// --- surfaces ---
 
 /** J_i = J + g_i·w, Σ g_i = 0, from the mean loss alone, { loss, gradient, hessian } of w, and the tilts g_i. */
 function tilted(mean, tilts) {
@@ -127,7 +115,7 @@ function tilted(mean, tilts) {
 
 const scaled = (vectors, factor) => vectors.map((v) => v.map((x) => factor * x));
 
-/** Eccentric bowl: J_i = ½ (w − c_i)ᵀ A (w − c_i), Σ c_i = 0. A has eigenvalues κ (`eccentricity`) and 1, its stiff axis turned by 60°; c_i have standard deviation `noise`. */
+/** Bowl: J_i = ½ (w − c_i)ᵀ A (w − c_i), Σ c_i = 0. A has eigenvalues κ and 1, its stiff axis turned by 60°; `noise` is the deviation of the c_i. */
 function bowl({ eccentricity, noise }) {
 	const [c, s] = [Math.cos(Math.PI / 3), Math.sin(Math.PI / 3)];
 	const A = [
@@ -255,8 +243,8 @@ function unit({ noise }) {
 }
 
 /**
- * min over b of the unit's loss at (w1, w2), for the map: a scan for the right valley, then golden sections, to about 1e-3. Each tanh(a + b)
- * is had from tanh a and tanh b by the addition theorem, which makes it some ten times as fast.
+ * min over b of the unit's loss at (w1, w2), to about 1e-3: a scan for the right valley, then golden sections. tanh(a + b)
+ * by the addition theorem is some ten times as fast.
  */
 export function leastOverBias(data, w1, w2) {
 	const a = data.map((p) => w1 * p.x[0] + w2 * p.x[1]);
@@ -285,7 +273,7 @@ export function leastOverBias(data, w1, w2) {
 	return best;
 }
 
-/** What a picture shows of each surface ([left, right, bottom, top], 4:3 so that both axes have one scale) and how it is coloured. */
+/** view: [left, right, bottom, top], 4:3 so that both axes have one scale; softness: of the map's tints. */
 export const SURFACES = {
 	bowl: { label: "Eccentric bowl", build: bowl, view: [-4, 4, -3, 3], softness: 0.4, eccentricity: "Eccentricity λmax/λmin" },
 	ravine: { label: "Winding ravine", build: ravine, view: [-4, 4, -3, 3], softness: 0.25, eccentricity: "Steepness of the walls κ" },
@@ -305,7 +293,7 @@ export function makeSurface(name, settings) {
 	return surface;
 }
 
-// --- optimizers and racers: a new one is one entry in each ----------------------------------------------------------------
+// --- optimizers and racers: a new one is one entry in each ---
 
 /**
  * step(w, g, slot, settings) changes w by one update from gradient g; `slot` is the optimizer's memory. limit(λmax, settings): the

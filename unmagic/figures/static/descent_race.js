@@ -4,7 +4,7 @@
 // of it is seen. So dragging the start bends all paths at once.
 
 import { eigenvalues, LONGEST, makeSurface, OPTIMIZERS, POINTS, race, RACERS, SURFACES } from "./descent.js";
-import { choice, colours, followTheme, format, h, reducedMotion, sharp, slider } from "./kit.js";
+import { choice, colours, figureModule, format, h, Live, reducedMotion, sharp, slider } from "./kit.js";
 import { paintMap } from "./loss_map.js";
 import { AXES, drawLosses, drawMapMarks, drawPath, drawUnit, projection, swatch } from "./race_draw.js";
 
@@ -22,53 +22,19 @@ const NOTES = {
 const note = (name) => NOTES[name] ?? NOTES.tilted;
 const subscripts = (text) => text.split(/_(\w)/).map((part, k) => (k % 2 ? h("sub", part) : part)); // "J_i" as J with a small i
 
-class DescentRace {
+class DescentRace extends Live {
 	constructor(model, el) {
-		this.model = model;
+		super(model, KEYS);
 		this.surfaceKey = this.raceKey = this.mapKey = "";
 		this.mapDraws = 0;
-		this.frame = 0;
-		this.stopped = [];
-		this.build(el);
-		const listen = (key) => {
-			const changed = () => this.changed(key);
-			model.on(`change:${key}`, changed);
-			this.stopped.push(() => model.off(`change:${key}`, changed));
-		};
-		KEYS.forEach(listen);
-		this.stopped.push(followTheme(this.root, () => this.themed()));
-		const resized = new ResizeObserver(() => this.request());
-		resized.observe(this.map);
-		resized.observe(this.plot);
-		this.stopped.push(() => resized.disconnect());
-		const seen = new IntersectionObserver(([entry]) => {
-			this.hidden = !entry.isIntersecting; // nothing is drawn where nobody looks
-			this.request();
-		});
-		seen.observe(this.root);
-		this.stopped.push(() => seen.disconnect());
-		this.request();
-		this.report();
+		this.start(el);
 	}
 
-	// --- state -------------------------------------------------------------------------------------------------------------
-
-	get(key) {
-		return this.model.get(key);
-	}
-
-	/** Sets what the reader changed; the model hears of it with the next frame, so a drag sends one message a frame at most. */
-	set(changes) {
-		for (const [key, value] of Object.entries(changes)) this.model.set(key, value);
-		this.unsaved = true;
-		this.request();
-		this.report();
-	}
+	// --- state ---
 
 	changed(key) {
 		if (key === "playing") this.playingChanged();
-		this.request();
-		this.report();
+		super.changed();
 	}
 
 	get length() {
@@ -105,7 +71,7 @@ class DescentRace {
 		}
 	}
 
-	// --- doing -------------------------------------------------------------------------------------------------------------
+	// --- doing ---
 
 	play() {
 		if (this.shown >= this.length) this.model.set("points_shown", 0);
@@ -140,9 +106,9 @@ class DescentRace {
 		this.set({ start });
 	}
 
-	// --- elements ----------------------------------------------------------------------------------------------------------
+	// --- elements ---
 
-	build(el) {
+	build() {
 		const set = (key) => (value) => this.set({ [key]: value });
 		this.controls = {
 			learning_rate: slider({ label: "Learning rate ε", ...RATES, log: true, input: (rate) => this.set({ learning_rate: rate, rates: {} }) }),
@@ -195,7 +161,7 @@ class DescentRace {
 		this.limitText = h("p.limit");
 		this.noteText = h("p.note");
 		this.live = h("p.unseen", { "aria-live": "polite" });
-		this.root = h(
+		return h(
 			"div.unmagic-live.descent-race",
 			{ role: "group", "aria-label": "Descent race, a live figure" },
 			h("div.bar", this.surfaceChoice.root, button("Shuffle anew", "Another order of the points", () => this.set({ seed: this.get("seed") + 1 })), button("Reset", "This surface's own settings", () => this.reset())),
@@ -214,7 +180,6 @@ class DescentRace {
 				h("p", "Drag the start, or move it with the arrow keys (with Shift in larger steps). All racers see the same points in the same order. Batch descent makes one update when it has seen all ", String(POINTS), "; stochastic descent one a point; minibatch descent one a minibatch. An epoch shows every point once. ✚ is the lowest point of J, written J*.")),
 			this.live,
 		);
-		el.replaceChildren(this.root);
 	}
 
 	lengthen(epochs) {
@@ -252,14 +217,7 @@ class DescentRace {
 		});
 	}
 
-	// --- drawing -------------------------------------------------------------------------------------------------------------
-
-	request() {
-		this.frame ||= requestAnimationFrame((time) => {
-			this.frame = 0;
-			this.tick(time);
-		});
-	}
+	// --- drawing ---
 
 	tick(time) {
 		if (this.get("playing") && !this.hidden) {
@@ -273,15 +231,6 @@ class DescentRace {
 		}
 		this.compute();
 		if (!this.hidden) this.draw();
-		if (this.unsaved) {
-			this.unsaved = false;
-			this.model.save_changes();
-		}
-	}
-
-	themed() {
-		this.ink = null;
-		this.request();
 	}
 
 	draw() {
@@ -309,7 +258,7 @@ class DescentRace {
 		this.showState();
 	}
 
-	/** The map behind the paths: painted anew only when surface, size or theme changes; coarsely while a slider bends it. */
+	/** The map is painted anew only when surface, size or theme changes; coarsely while a slider bends it. */
 	paintMap(width, height, ratio) {
 		const key = JSON.stringify([this.surfaceKey, width, height, this.root.dataset.unmagicTheme]);
 		const bending = this.mapKey && this.mapKey !== key && document.activeElement?.type === "range" && this.root.contains(document.activeElement);
@@ -408,45 +357,24 @@ class DescentRace {
 	}
 
 	/** What a screen reader and Python are told, once the reader pauses. */
-	report() {
-		clearTimeout(this.reporting);
-		this.reporting = setTimeout(() => {
-			if (this.get("playing") || !this.lanes) return;
-			const results = this.lanes.map((lane) => [lane.name, lane.weights(lane.updatesAt(this.shown)), this.gone(lane)]);
-			const clock = this.clock();
-			this.live.textContent = `${clock[0].toUpperCase()}${clock.slice(1)}. Loss above the lowest: ${this.lanes.map((lane) => `${RACERS[lane.name].label} ${this.said(lane)}`).join(", ")}.`;
-			this.model.set("weights", Object.fromEntries(results.map(([name, w]) => [name, w])));
-			this.model.set("diverged", results.filter(([, , gone]) => gone).map(([name]) => name));
-			this.model.save_changes();
-		}, 600);
+	tell() {
+		if (this.get("playing") || !this.lanes) return;
+		const results = this.lanes.map((lane) => [lane.name, lane.weights(lane.updatesAt(this.shown)), this.gone(lane)]);
+		this.live.textContent = `E${this.clock().slice(1)}. Loss above the lowest: ${this.lanes.map((lane) => `${RACERS[lane.name].label} ${this.said(lane)}`).join(", ")}.`;
+		this.model.set("weights", Object.fromEntries(results.map(([name, w]) => [name, w])));
+		this.model.set("diverged", results.filter(([, , gone]) => gone).map(([name]) => name));
+		this.model.save_changes();
 	}
 
 	stop() {
-		cancelAnimationFrame(this.frame);
-		this.frame = -1; // no frame is asked for again
-		clearTimeout(this.reporting);
 		clearTimeout(this.finer);
-		this.stopped.forEach((stop) => stop());
-		this.root.remove();
+		super.stop();
 	}
 }
 
-/** What is wrong with a model that cannot be drawn, in words, or null. */
-function fault(model) {
-	const missing = KEYS.filter((key) => model.get(key) === undefined);
-	if (missing.length) return `its state lacks ${missing.join(", ")}; make it with unmagic.figures.DescentRace()`;
-	if (!SURFACES[model.get("surface")]) return `surface is “${model.get("surface")}”, wanted is one of ${Object.keys(SURFACES).join(", ")}`;
-	return null;
-}
-
-function render({ model, el }) {
-	const wrong = fault(model);
-	if (wrong) {
-		el.replaceChildren(h("p.unmagic-live.fault", { role: "alert" }, `Descent race could not start: ${wrong}.`));
-		return () => {};
-	}
-	const figure = new DescentRace(model, el);
-	return () => figure.stop();
-}
-
-export default { render };
+export default figureModule({
+	title: "Descent race",
+	keys: KEYS,
+	choices: { surface: SURFACES },
+	Figure: DescentRace,
+});

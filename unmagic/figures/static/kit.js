@@ -23,6 +23,16 @@ export function format(x) {
 	return Number(x.toPrecision(3)).toLocaleString("en-US", { maximumFractionDigits: 5 }).replace("-", "−");
 }
 
+/** A power of ten for an axis: 10⁻³. */
+export const power = (k) => `10${String(k).replace(/./g, (d) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(d)])}`;
+
+/** The step between ticks of a linear axis: 1, 2 or 5 times a power of ten, so that about `wanted` fit on `length`. */
+export function steps(length, wanted) {
+	const rough = length / wanted;
+	const unit = 10 ** Math.floor(Math.log10(rough));
+	return unit * ([1, 2, 5, 10].find((m) => m * unit >= rough) ?? 10);
+}
+
 let count = 0;
 
 /**
@@ -121,4 +131,103 @@ export function sharp(canvas) {
 	return { g, width, height, ratio };
 }
 
+/** Strokes a straight line on a canvas. */
+export function line(g, x1, y1, x2, y2) {
+	g.beginPath();
+	g.moveTo(x1, y1);
+	g.lineTo(x2, y2);
+	g.stroke();
+}
+
 export const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+/**
+ * What every live figure does: it listens to the model's `keys`, the page's theme and its own size, and draws at most once a frame. A
+ * figure adds build() → root, tick(time), and tell(), called once the reader rests, and calls start(el). `ink` is null when colours must
+ * be read again; what is `hidden` need not be drawn.
+ */
+export class Live {
+	constructor(model, keys) {
+		Object.assign(this, { model, keys, frame: 0, hidden: false, ink: null, stopped: [] });
+	}
+
+	start(el) {
+		this.root = this.build();
+		el.replaceChildren(this.root);
+		for (const key of this.keys) {
+			const changed = () => this.changed(key);
+			this.model.on(`change:${key}`, changed);
+			this.stopped.push(() => this.model.off(`change:${key}`, changed));
+		}
+		const themed = () => {
+			this.ink = null;
+			this.request();
+		};
+		this.stopped.push(followTheme(this.root, themed));
+		const resized = new ResizeObserver(() => this.request());
+		for (const canvas of this.root.querySelectorAll("canvas")) resized.observe(canvas);
+		const seen = new IntersectionObserver((entries) => {
+			this.hidden = !entries.at(-1).isIntersecting;
+			this.request();
+		});
+		seen.observe(this.root);
+		this.stopped.push(() => resized.disconnect(), () => seen.disconnect());
+		this.request();
+		this.report();
+	}
+
+	get(key) {
+		return this.model.get(key);
+	}
+
+	/** Sets what the reader changed; the model hears of it with the next frame, so a drag sends one message a frame at most. */
+	set(changes) {
+		for (const [key, value] of Object.entries(changes)) this.model.set(key, value);
+		this.unsaved = true;
+		this.request();
+		this.report();
+	}
+
+	changed() {
+		this.request();
+		this.report();
+	}
+
+	request() {
+		this.frame ||= requestAnimationFrame((time) => {
+			this.frame = 0;
+			this.tick(time);
+			if (!this.unsaved) return;
+			this.unsaved = false;
+			this.model.save_changes();
+		});
+	}
+
+	report() {
+		clearTimeout(this.reporting);
+		this.reporting = setTimeout(() => this.tell(), 600);
+	}
+
+	stop() {
+		cancelAnimationFrame(this.frame);
+		this.frame = -1; // no frame is asked for again
+		clearTimeout(this.reporting);
+		this.stopped.forEach((stop) => stop());
+		this.root.remove();
+	}
+}
+
+/** A figure's default export. choices: { key: object whose keys are the values it may have }. */
+export function figureModule({ title, keys, choices, Figure }) {
+	return {
+		render({ model, el }) {
+			const missing = keys.filter((key) => model.get(key) === undefined);
+			const odd = Object.keys(choices).find((key) => !(model.get(key) in choices[key]));
+			let wrong = odd && `${odd} is “${model.get(odd)}”, wanted is one of ${Object.keys(choices[odd]).join(", ")}`;
+			if (missing.length) wrong = `its state lacks ${missing.join(", ")}; make it with unmagic.figures.${Figure.name}()`;
+			if (wrong) el.replaceChildren(h("p.unmagic-live.fault", { role: "alert" }, `${title} could not start: ${wrong}.`));
+			const figure = wrong ? null : new Figure(model, el);
+			return () => figure?.stop();
+		},
+	};
+}

@@ -15,8 +15,8 @@ function ramp(stops) {
 }
 
 /**
- * Paints surface.shown over surface.view. Heights are log(1 + (J − lowest)/softness), so that the floor is seen as well as the walls;
- * they are computed on a grid of `cell` pixels and interpolated. colours: { stops, line }, each #rrggbb. Returns a canvas.
+ * Paints surface.shown over surface.view. Heights are log(1 + (J − lowest)/softness), so that floor and walls are seen,
+ * computed on a grid of `cell` pixels and interpolated. colours: { stops, line }, each #rrggbb. Returns a canvas.
  */
 export function paintMap(surface, width, height, cell, { stops, line }, bands = 15) {
 	const [left, right, bottom, top] = surface.view;

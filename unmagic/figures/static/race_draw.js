@@ -1,7 +1,7 @@
 // How the racers look, on the map, in the plot of the loss and among the unit's points.
 
 import { kept, POINTS } from "./descent.js";
-import { format } from "./kit.js";
+import { format, line, power, steps } from "./kit.js";
 
 /** Told apart by colour, by dash and by marker. */
 export const LOOKS = {
@@ -36,8 +36,8 @@ export function swatch(name) {
 	const { dash, marker: kind } = LOOKS[name];
 	const points = SHAPES[kind].map(([x, y]) => `${20 + 5 * x},${8 + 5 * y}`).join(" ");
 	const shape = kind === "circle" ? '<circle cx="20" cy="8" r="4.8"/>' : `<polygon points="${points}"/>`;
-	const line = `<line x1="1" y1="8" x2="39" y2="8" stroke="currentColor" stroke-width="2.4" stroke-dasharray="${dash.join(" ")}"/>`;
-	return `<svg viewBox="0 0 40 16" width="40" height="16" aria-hidden="true" fill="currentColor">${line}${shape}</svg>`;
+	const dashed = `<line x1="1" y1="8" x2="39" y2="8" stroke="currentColor" stroke-width="2.4" stroke-dasharray="${dash.join(" ")}"/>`;
+	return `<svg viewBox="0 0 40 16" width="40" height="16" aria-hidden="true" fill="currentColor">${dashed}${shape}</svg>`;
 }
 
 /** From weights to pixels of a map of the given size. */
@@ -54,18 +54,18 @@ export function projection(view, width, height) {
 export function drawPath(g, lane, updates, at, colour, paper, size) {
 	const { path, dim } = lane;
 	const { dash, marker: kind } = LOOKS[lane.name];
-	const line = new Path2D();
+	const trail = new Path2D();
 	const dots = new Path2D();
 	const few = updates <= 120; // else dots hide the line
 	let [x, y] = [at.x(path[0]), at.y(path[1])];
-	line.moveTo(x, y);
+	trail.moveTo(x, y);
 	for (let u = 1; u <= updates; u++) {
 		if (u < updates && !kept(u, 1500)) continue;
 		const nx = at.x(path[u * dim]);
 		const ny = at.y(path[u * dim + 1]);
 		const far = Math.abs(nx - x) + Math.abs(ny - y);
 		if (far < 0.7 && u < updates) continue;
-		line.lineTo(nx, ny);
+		trail.lineTo(nx, ny);
 		if (few && far > 5) {
 			dots.moveTo(nx + 2.2, ny);
 			dots.arc(nx, ny, 2.2, 0, 2 * Math.PI);
@@ -78,12 +78,12 @@ export function drawPath(g, lane, updates, at, colour, paper, size) {
 	g.globalAlpha = gone ? 0 : 0.6;
 	g.lineWidth = few ? 4.5 : 3;
 	g.setLineDash([]);
-	g.stroke(line);
+	g.stroke(trail);
 	g.globalAlpha = gone ? 0.45 : 1; // its zigzag covers the map
 	g.strokeStyle = g.fillStyle = colour;
 	g.lineWidth = few ? 2 : 1.5;
 	g.setLineDash(dash);
-	g.stroke(line);
+	g.stroke(trail);
 	g.setLineDash([]);
 	g.fill(dots);
 	g.globalAlpha = 1;
@@ -100,35 +100,24 @@ function cross(g, path, dim, at, { width, height }, colour, paper) {
 	while (u > 0 && !inside(at.x(path[u * dim]), at.y(path[u * dim + 1]))) u--;
 	const x = Math.max(8, Math.min(width - 8, at.x(path[u * dim])));
 	const y = Math.max(8, Math.min(height - 8, at.y(path[u * dim + 1])));
-	for (const [stroke, wide] of [[paper, 6], [colour, 3]]) {
+	arms(g, x, y, [[6, 6], [6, -6]], 3, colour, paper);
+}
+
+/** Two crossed lines with a halo, each from (x, y) − arm to (x, y) + arm. */
+function arms(g, x, y, both, wide, colour, halo) {
+	for (const [stroke, more] of [[halo, 3], [colour, 0]]) {
 		g.strokeStyle = stroke;
-		g.lineWidth = wide;
-		g.lineCap = "round";
-		g.beginPath();
-		g.moveTo(x - 6, y - 6);
-		g.lineTo(x + 6, y + 6);
-		g.moveTo(x + 6, y - 6);
-		g.lineTo(x - 6, y + 6);
-		g.stroke();
-		g.lineCap = "butt";
+		g.lineWidth = wide + more;
+		for (const [dx, dy] of both) line(g, x - dx, y - dy, x + dx, y + dy);
 	}
 }
 
-const superscript = (n) => String(n).replace(/./g, (d) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(d)]);
-
-/** What the plot's axis can be: of a row [points shown, updates, J]; rows after each epoch or after each update. */
+/** What the plot's axis can be, of a row [points shown, updates, J]. */
 export const AXES = {
 	epochs: { label: "epochs", of: (row) => row[0] / POINTS, rows: (lane) => lane.epochs },
 	points: { label: "points shown (log scale)", of: (row) => row[0], rows: (lane) => lane.losses, log: true },
 	updates: { label: "updates (log scale)", of: (row) => row[1], rows: (lane) => lane.losses, log: true },
 };
-
-/** Round steps for a linear axis: about `wanted` of 1, 2 or 5 times a power of ten. */
-function steps(length, wanted) {
-	const rough = length / wanted;
-	const power = 10 ** Math.floor(Math.log10(rough));
-	return power * ([1, 2, 5, 10].find((m) => m * power >= rough) ?? 10);
-}
 
 /** J − J* of each racer against the chosen axis, up to `shown` points; the scales are those of the whole race. */
 export function drawLosses(g, { width, height }, lanes, surface, shown, length, axis, ink) {
@@ -162,11 +151,8 @@ export function drawLosses(g, { width, height }, lanes, surface, shown, length, 
 	g.textAlign = "right";
 	const every = Math.ceil((high - low) / 6);
 	for (let k = low; k <= high; k += every) {
-		g.beginPath();
-		g.moveTo(box.left, y(k));
-		g.lineTo(box.right, y(k));
-		g.stroke();
-		g.fillText(`10${superscript(k)}`, box.left - 6, y(k));
+		line(g, box.left, y(k), box.right, y(k));
+		g.fillText(power(k), box.left - 6, y(k));
 	}
 	g.textBaseline = "top";
 	g.textAlign = "center";
@@ -174,10 +160,7 @@ export function drawLosses(g, { width, height }, lanes, surface, shown, length, 
 	if (log) for (let v = 1; v <= end * 1.0001; v *= 10) ticks.push(v);
 	else for (let v = 0, by = steps(end, 5); v <= end * 1.0001; v += by) ticks.push(v);
 	for (const v of ticks) {
-		g.beginPath();
-		g.moveTo(x(v), box.top);
-		g.lineTo(x(v), box.bottom);
-		g.stroke();
+		line(g, x(v), box.top, x(v), box.bottom);
 		g.fillText(v.toLocaleString("en-US"), Math.min(x(v), width - 14), box.bottom + 6);
 	}
 	g.fillText(label, (box.left + box.right) / 2, box.bottom + 22);
@@ -240,10 +223,7 @@ export function drawUnit(g, { width, height }, surface, lanes, shown, ink) {
 		g.strokeStyle = ink[lane.name];
 		g.lineWidth = 2;
 		g.setLineDash(LOOKS[lane.name].dash);
-		g.beginPath();
-		g.moveTo(px - dx, py - dy);
-		g.lineTo(px + dx, py + dy);
-		g.stroke();
+		line(g, px - dx, py - dy, px + dx, py + dy);
 	}
 }
 
@@ -285,14 +265,5 @@ export function drawMapMarks(g, { width, height }, surface, at, ink) {
 		g.globalAlpha = 1;
 	}
 	const [x, y] = [at.x(surface.minimum[0]), at.y(surface.minimum[1])];
-	for (const [stroke, wide] of [[ink.paper, 5], [ink.ink, 2]]) {
-		g.strokeStyle = stroke;
-		g.lineWidth = wide;
-		g.beginPath();
-		g.moveTo(x - 6, y);
-		g.lineTo(x + 6, y);
-		g.moveTo(x, y - 6);
-		g.lineTo(x, y + 6);
-		g.stroke();
-	}
+	arms(g, x, y, [[6, 0], [0, 6]], 2, ink.ink, ink.paper);
 }
