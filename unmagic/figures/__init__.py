@@ -8,7 +8,10 @@ from importlib import import_module
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"  # what the book serves as figures/
-_FIGURES = {"DescentRace": "unmagic.figures.descent_race"}
+_FIGURES = {
+    "ConvolutionBothWays": "unmagic.figures.convolution_both_ways",
+    "DescentRace": "unmagic.figures.descent_race",
+}
 
 __all__ = ["STATIC", *_FIGURES]
 
