@@ -1,7 +1,7 @@
 """Signals through depth in torch: the stills are drawn from them, and the browser's numbers are held to them.
 
-Layers, normalization and activations are torch's, gradients are autograd's. Random numbers are the same as in the browser,
-so what is measured here is what is measured there, to rounding.
+Layers, normalization and activations are torch's, gradients are autograd's. Random numbers are the same as in the
+browser, so what is measured here is what is measured there, to rounding.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def normals(seed: int, n: int, stream: int) -> Tensor:
 def propagate(*, activation: str, normalization: str, n_var: float, width: int, depth: int, seed: int) -> Pass:
     """h_l = φ(norm(W_l h_{l−1})) for l = 1 … depth without biases, and autograd's gradients.
 
-    h_0 and the gradients ∂J_b/∂h_L at the top are standard normal: J_b = c_b·h_L,b with standard normal c. Raises KeyError
-    for the name of an activation or normalization that is not here.
+    h_0 and the gradients ∂J_b/∂h_L at the top are standard normal: J_b = c_b·h_L,b with standard normal c. Raises
+    KeyError for the name of an activation or normalization that is not here.
     """
     phi, norm = ACTIVATIONS[activation], NORMALIZATIONS[normalization]
     h = [normals(seed, width, 0).requires_grad_()]
