@@ -14,7 +14,6 @@ from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import nbformat
 from nbgrader import converters
@@ -132,8 +131,7 @@ class Autograde(converters.Autograde):
         classroom, folder = self.classroom, Path(notebook_filename).absolute().parent
         hashes = {"handin": fingerprint(folder, lab), **self._task.hashes}
         marked = self._marked(replace(self._task, student=student, folder=folder, hashes=hashes))
-        before = load(classroom.result(lab, student))
-        grading._keep(classroom, self._book, marked, before, SimpleNamespace(warn=self.log.warning))
+        grading.keep(classroom, self._book, marked, "nbgrader autograde graded it again", self.log.warning)
         result = marked.result
         self.log.info("%s: %s, %g of %g. %s", student, result.state, result.points, result.max_points, result.reason)
 

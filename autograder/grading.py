@@ -8,7 +8,8 @@ import hashlib
 import os
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -23,9 +24,10 @@ from autograder.files import write_atomically
 from autograder.gradebook import Book
 from autograder.handin import fingerprint
 from autograder.labs import Lab
-from autograder.marking import Marked, Task
+from autograder.marking import Marked, Task, stubs
 from autograder.pool import mark_all, processes
 from autograder.progress import FIRST_TIME, Bar, Json, Plain
+from autograder.regrading import SAME, changes, kept_of, lab_keys, why_again
 from autograder.release import source_notebook, student_notebook
 from autograder.report import write_reports
 from autograder.results import Result, digest, load, save
@@ -33,11 +35,12 @@ from autograder.sandbox.gpus import Gpu, find
 
 # What a verdict depends on besides hand-in, lab, limits and seed: when one of these changes, everything is graded anew.
 _GRADER_FILES = ("handin", "sanitise", "fitting", "kernel", "execution", "verdicts", "marking", "results", "labs/names")
+_GRADER_FILES += ("regrading", "remembering")
 _ISOLATED_FILES = ("isolated", "sandboxed", "examiner", "bridge/*", "sandbox/*")  # and with isolation
 _GRADER_PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "ipykernel", "ipython", "nbgrader")
 _WHY = {
     "handin": "the hand-in changed",
-    "lab": "the lab changed",
+    "frame": "the lab changed",
     "grader": "the grader changed",
     "limits": "the limits changed",
     "seed": "the seed changed",
@@ -69,7 +72,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Moved:
-    """A student whose points or state changed: `cells` has `grade_id`, `before` and `after` of each that did."""
+    """A student whose points or state changed: `cells` has `grade_id`, `before`, `after` and `why` of each that did."""
 
     student: str
     before: float
@@ -139,12 +142,11 @@ def _grade(
             moved, regraded = [], 0
             try:
                 for task, marked in mark_all(tasks, workers, partial(processes, gpus=gpus)):
-                    before = load(classroom.result(lab.name, task.student))
-                    _keep(classroom, book, marked, before, progress)
+                    keep(classroom, book, marked, why[task.student], progress.warn)
                     results[task.student] = marked.result
-                    regraded += before is not None
-                    if change := _change(before, marked.result, why[task.student]):
-                        moved.append(change)
+                    regraded += why[task.student] != FIRST_TIME
+                    if marked.result.moved:
+                        moved.append(Moved(task.student, **marked.result.moved))
                     progress.done(marked)
             finally:
                 progress.close()
@@ -226,14 +228,16 @@ def new_task(lab: Lab, isolation: str, seed: str, limits: Limits, scratch: Path,
     """A task without a hand-in: `student` and `folder` are empty, and its hashes lack the hand-in's."""
     source, released = nbformat.writes(source_notebook(lab)), nbformat.writes(student_notebook(lab))
     data = tuple((path, path.relative_to(lab.folder).as_posix()) for path in lab.data_files)
-    contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path, _ in data]
+    contents = [f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path, name in data]
+    keys = lab_keys(nbformat.reads(source, 4), stubs(nbformat.reads(released, 4)), contents)
     hashes = {
-        "lab": digest(source, released, *(name for _, name in data), *contents),
+        "lab": digest(source, released, *contents),
+        "frame": keys.frame,
         "grader": _grader_hash(isolation, device),
         "limits": digest(limits.text()),
         "seed": digest("unmagic seed", seed),
     }
-    return Task(lab.name, "", Path(), source, released, data, seed, isolation, limits, scratch, hashes)
+    return Task(lab.name, "", Path(), source, released, data, seed, isolation, limits, scratch, hashes, keys)
 
 
 def _grader_hash(isolation: str, device: str) -> str:
@@ -255,13 +259,16 @@ def _plan(
     for folder in folders:
         hashes = {"handin": fingerprint(folder.path, template.lab), **template.hashes}
         old = load(classroom.result(template.lab, folder.student))
-        reason = _why(old, hashes, force)
-        there = classroom.graded(template.lab, folder.student).is_file()
-        if not reason and not (there and book.holds(old)):
+        graded = classroom.graded(template.lab, folder.student)
+        reason, still_good = _why(old, hashes, force), None
+        if not reason and old.hashes.get("lab") != hashes["lab"]:
+            reason = why_again(old, template.keys)
+            still_good = kept_of(old, template.keys, graded)
+        if not reason and not (graded.is_file() and book.holds(old)):
             reason = "what was graded had gone from the gradebook"
         if reason:
-            task = Task(**{**vars(template), "student": folder.student, "folder": folder.path, "hashes": hashes})
-            tasks.append(task)
+            about = {"student": folder.student, "folder": folder.path, "hashes": hashes, "kept": still_good}
+            tasks.append(replace(template, **about))
             why[folder.student] = reason
         else:
             kept[folder.student] = old
@@ -277,11 +284,17 @@ def _why(old: Result | None, hashes: dict[str, str], force: bool) -> str:
     return "--force asked for it" if force else ""
 
 
-def _keep(
-    classroom: Classroom, book: Book, marked: Marked, before: Result | None, progress: Plain | Bar | Json
-) -> None:
-    """Writes one hand-in's notebook, grades and result, in the order that a rerun relies on."""
+def keep(classroom: Classroom, book: Book, marked: Marked, why: str, warn: Callable[[str], None]) -> None:
+    """Writes one hand-in's notebook, grades and result, in the order that a rerun relies on.
+
+    Args:
+        why: it was graded: what a move of its points is put down to.
+        warn: gets told of a time of handing in that cannot be read.
+    """
     result = marked.result
+    path = classroom.result(result.lab, result.student)
+    before = load(path)
+    result.moved = _moved(before, result, why) if before else {}
     graded = classroom.graded(result.lab, result.student)
     write_atomically(graded, marked.notebook.encode("utf-8"))
     stamp = classroom.root / "submitted" / result.student / result.lab / "timestamp.txt"
@@ -291,23 +304,24 @@ def _keep(
             write_atomically(graded.parent / "timestamp.txt", stamp.read_bytes())
     except ValueError as error:
         timestamp = None
-        progress.warn(str(error))
+        warn(str(error))
     changed = before is not None and before.hashes.get("handin") != result.hashes.get("handin")
     book.write(result, timestamp, changed=changed)
     if not marked.lasting:  # the machine's fault, not the hand-in's: the next run tries again
         result.hashes["grader"] = ""
-    save(classroom.result(result.lab, result.student), result)
+    save(path, result)
 
 
-def _change(before: Result | None, after: Result, why: str) -> Moved | None:
-    if before is None:
-        return None
-    old, new = before.scores(), after.scores()
-    cells = [
-        {"grade_id": name, "before": old.get(name), "after": new.get(name)}
-        for name in dict.fromkeys([*old, *new])
-        if old.get(name) != new.get(name)
-    ]
+def _moved(before: Result, after: Result, why: str) -> dict:
+    """What a grading changed for a student: the fields of `Moved`, less the student's name; {} when nothing moved."""
+    old, new = ({c.grade_id: c for c in result.cells} for result in (before, after))
+    lab_only = all(before.hashes.get(name) == after.hashes.get(name) for name in SAME)
+    because = changes(old, new) if lab_only else {}
+    cells = []
+    for name in dict.fromkeys([*old, *new]):
+        was, now = (cells_of[name].points if name in cells_of else None for cells_of in (old, new))
+        if was != now:
+            cells.append({"grade_id": name, "before": was, "after": now, "why": because.get(name, why)})
     if not cells and before.state == after.state:
-        return None
-    return Moved(after.student, before.points, after.points, why, cells)
+        return {}
+    return {"before": before.points, "after": after.points, "why": why, "cells": cells}

@@ -5,6 +5,7 @@ Everything that goes in and comes out is plain and can be sent to another proces
 
 import dataclasses
 import datetime
+import functools
 import time
 import traceback
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from autograder.execution import Execution, Limits, execute
 from autograder.fitting import FittedCell, answer_ids, fit, lab_cells
 from autograder.handin import HandinError, read_handin
-from autograder.kernel import CellRun, KernelStartError
+from autograder.kernel import KernelStartError
+from autograder.regrading import Kept, LabKeys, run_what_changed
 from autograder.results import CellResult, Result
 from autograder.sandbox.walls import NoSandbox
 from autograder.sanitise import markdown_cell
@@ -35,6 +37,8 @@ class Task:
         seed: the class's secret for the numbers of hidden tests.
         scratch: a folder for kernels, with a short path.
         hashes: what the result is good for; stored with it.
+        keys: what of the lab each verdict is good for.
+        kept: what is still good of an earlier grading.
     """
 
     lab: str
@@ -48,6 +52,8 @@ class Task:
     limits: Limits
     scratch: Path
     hashes: dict[str, str]
+    keys: LabKeys = dataclasses.field(default_factory=LabKeys)
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,8 @@ def mark(task: Task) -> Marked:
     try:
         handin = read_handin(task.folder, task.lab, answer_ids(source))
         cells, notes = fit(handin, source, released)
-        execution = execute(
-            cells,
+        run = functools.partial(
+            execute,
             scratch=task.scratch,
             secret=task.seed,
             isolation=task.isolation,
@@ -77,6 +83,7 @@ def mark(task: Task) -> Marked:
             data_files=task.data_files,
             limits=task.limits,
         )
+        execution, kept = run_what_changed(task.kept, cells, notes, task.isolation, run)
     except HandinError as error:
         result = _ungradable(task, source, error.code, error.text)
         notebook = _notebook(_empty(source, released), Execution(), released, result)
@@ -92,7 +99,7 @@ def mark(task: Task) -> Marked:
         result = _ungradable(task, source, "grader_error", text)
         notebook = _notebook(_empty(source, released), Execution(), released, result)
     else:
-        verdicts = judge(cells, execution, source, stubs(released))
+        verdicts = judge(cells, execution, source, stubs(released), kept and kept.verdicts)
         notes = [*handin.notes, *notes]
         noted = [dataclasses.asdict(n) for n in notes]
         state, code, reason = state_of(verdicts, noted, execution.limits_hit)
@@ -108,11 +115,12 @@ def mark(task: Task) -> Marked:
             cells=verdicts,
             notes=noted,
             limits_hit=execution.limits_hit,
+            tests_run=[c.grade_id for i, c in enumerate(cells) if c.kind == "tests" and i in execution.runs],
         )
-        notebook = _notebook(cells, execution, released, result)
+        notebook = _notebook(cells, execution, released, result, kept.outputs if kept else {})
         lasting = code != "not_judged"  # the lab's own set-up did not run: perhaps it does next time
     result.times = {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - begin, 3)}
-    result.hashes = dict(task.hashes)
+    _sign(result, task)
     return Marked(result, notebook, lasting)
 
 
@@ -121,8 +129,15 @@ def unmarked(task: Task, code: str, text: str) -> Marked:
     source = nbformat.reads(task.source, as_version=4)
     released = nbformat.reads(task.released, as_version=4)
     result = _ungradable(task, source, code, text)
-    result.hashes = dict(task.hashes)
+    _sign(result, task)
     return Marked(result, _notebook(_empty(source, released), Execution(), released, result), lasting=False)
+
+
+def _sign(result: Result, task: Task) -> None:
+    """Writes down what the result hangs on."""
+    result.hashes = dict(task.hashes)
+    for cell in result.cells:
+        cell.key = task.keys.tests.get(cell.grade_id, "")
 
 
 def stubs(released: NotebookNode) -> dict[str, str]:
@@ -167,19 +182,29 @@ def _empty(source: NotebookNode, released: NotebookNode) -> list[FittedCell]:
     return cells
 
 
-def _notebook(cells: list[FittedCell], execution: Execution, released: NotebookNode, result: Result) -> str:
-    """What formgrader shows: the lab's metadata, what the student wrote made harmless, and what was printed."""
+def _notebook(
+    cells: list[FittedCell],
+    execution: Execution,
+    released: NotebookNode,
+    result: Result,
+    kept: dict[str, list[dict]] | None = None,
+) -> str:
+    """What formgrader shows: the lab's metadata, what the student wrote made harmless, and what was printed.
+
+    `kept`: by cell id, the outputs of cells that an earlier grading ran.
+    """
     metadata = {c.metadata["nbgrader"]["grade_id"]: c.metadata for c in released.cells if "nbgrader" in c.metadata}
     notebook = new_notebook(metadata={"kernelspec": released.metadata.get("kernelspec", {})})
     if result.state != "graded":
         text = f"**{result.state.capitalize()}.** {markdown_cell(result.reason)}"
         notebook.cells.append(new_markdown_cell(text, id="autograder-state"))
     for number, cell in enumerate(cells):
-        run = execution.runs.get(number, CellRun())
-        mark = {"unmagic": {"kind": cell.kind, "run": number in execution.runs}}
-        common = {"id": cell.cell_id or f"cell-{number}", "metadata": {**metadata.get(cell.grade_id, {}), **mark}}
+        cell_id = cell.cell_id or f"cell-{number}"
+        ran = execution.runs[number].outputs if number in execution.runs else (kept or {}).get(cell_id)
+        mark = {"unmagic": {"kind": cell.kind, "run": ran is not None}}
+        common = {"id": cell_id, "metadata": {**metadata.get(cell.grade_id, {}), **mark}}
         if cell.cell_type == "code":
-            outputs = run.outputs if number in execution.runs else cell.handed_in
+            outputs = cell.handed_in if ran is None else ran
             shown = new_code_cell(cell.source, **common)
             shown.outputs = [nbformat.from_dict(o) for o in outputs]
         else:

@@ -114,6 +114,7 @@ class Json:
             reason=r.reason,
             points=r.points,
             max_points=r.max_points,
+            tests_run=r.tests_run,
             seconds=r.times.get("seconds"),
         )
 
@@ -165,15 +166,18 @@ def summary_lines(summary: "Summary") -> list[str]:
     if summary.moved:
         lines.append(f"Points moved for {_count(len(summary.moved), 'student')}:")
         for moved in summary.moved:
-            cells = ", ".join(f"{c['grade_id']} {_points(c['before'])} → {_points(c['after'])}" for c in moved.cells)
-            what = cells or "its state only"
-            lines.append(f"  {moved.student}: {moved.before:g} → {moved.after:g} because {moved.why} ({what})")
+            what = ", ".join(map(_cell_moved, moved.cells)) or f"its state only: {moved.why}"
+            lines.append(f"  {moved.student}: {moved.before:g} → {moved.after:g} ({what})")
     elif summary.regraded:
         lines.append(f"{_count(summary.regraded, 'hand-in')} graded again; no points moved.")
     if summary.isolation == "none":
         lines.append(f"{STAMP}. {STAMP_TEXT}")
     lines += [f"Report:   {summary.report}", f"Grades:   {summary.grades}", f"Feedback: {summary.feedback}"]
     return lines
+
+
+def _cell_moved(cell: dict) -> str:
+    return f"{cell['grade_id']} {_points(cell['before'])} → {_points(cell['after'])}: {cell['why']}"
 
 
 def _count(n: int, what: str) -> str:

@@ -213,6 +213,7 @@ def class_report(lab: Lab, results: list[Result], standings: dict[str, Standing]
         median=statistics.median(finals) if finals else None,
         histogram=histogram(finals, total),
         exercises=exercise_statistics(results),
+        moved=[row for row in rows if row["result"].moved],
         rows=rows,
     )
 

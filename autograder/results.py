@@ -35,6 +35,7 @@ class CellResult:
         hint: which idea to look at again.
         lines: the student's own lines on the way to the error, outermost first.
         output: what was printed while the tests ran, cut.
+        key: what of the lab the verdict hangs on; while it and the hashes are the same, so is the verdict.
     """
 
     grade_id: str
@@ -47,6 +48,7 @@ class CellResult:
     hint: str = ""
     lines: list[Line] = field(default_factory=list)
     output: str = ""
+    key: str = ""
 
 
 @dataclass
@@ -60,6 +62,10 @@ class Result:
         limits_hit: each with `limit`, `cell`, `text`.
         times: `started` (ISO 8601, UTC) and `seconds`.
         hashes: SHA-256 of `handin`, `lab`, `grader`, `limits` and `seed`; a result is good while they are the same.
+            And of `frame`, the lab without its tests cells and point values.
+        tests_run: grade ids of the tests cells that this grading ran; the other verdicts are an earlier one's.
+        moved: what this grading changed, if it was not the first: `before`, `after`, `why`, and in `cells`, for each
+            whose points changed, `grade_id`, `before`, `after`, `why`. Empty when nothing moved.
     """
 
     lab: str
@@ -75,6 +81,8 @@ class Result:
     limits_hit: list[dict] = field(default_factory=list)
     times: dict = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
+    tests_run: list[str] = field(default_factory=list)
+    moved: dict = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps({"schema": SCHEMA, **dataclasses.asdict(self)}, indent=1, ensure_ascii=False) + "\n"

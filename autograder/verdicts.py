@@ -3,6 +3,7 @@
 A hidden test's source does not pass: of an error, the message, the hint and the student's own lines are kept.
 """
 
+import dataclasses
 import hashlib
 import re
 
@@ -25,7 +26,13 @@ DONE_BY_HAND = "This answer is read by a person."
 _LIMIT_KINDS = {"time": "timeout", "output": "output", "died": "died"}
 
 
-def judge(cells: list[FittedCell], execution: Execution, lab: NotebookNode, stubs: dict[str, str]) -> list[CellResult]:
+def judge(
+    cells: list[FittedCell],
+    execution: Execution,
+    lab: NotebookNode,
+    stubs: dict[str, str],
+    kept: dict[str, CellResult] | None = None,
+) -> list[CellResult]:
     """A verdict on every tests cell, and a place for every manual answer, in the notebook's order.
 
     Args:
@@ -33,8 +40,9 @@ def judge(cells: list[FittedCell], execution: Execution, lab: NotebookNode, stub
         execution: what it gave.
         lab: the lab's own notebook, with solutions and hidden tests.
         stubs: by grade id, what the released notebook holds.
+        kept: by grade id, verdicts of an earlier grading that stand for tests cells which were not run again.
     """
-    return _Judge(cells, execution, lab, stubs).results()
+    return _Judge(cells, execution, lab, stubs).results(kept or {})
 
 
 class _Judge:
@@ -56,14 +64,22 @@ class _Judge:
                     self.defined_by.setdefault(name, mark["grade_id"])
         self.broken_setup = self._broken_setup()
 
-    def results(self) -> list[CellResult]:
+    def results(self, kept: dict[str, CellResult]) -> list[CellResult]:
         found = []
         for index, cell in enumerate(self.cells):
-            if cell.kind == "tests":
+            if cell.kind == "tests" and cell.grade_id in kept and index not in self.execution.runs:
+                found.append(self._kept(cell, kept[cell.grade_id]))
+            elif cell.kind == "tests":
                 found.append(self._tests(cell, self.execution.runs.get(index)))
             elif cell.kind == "manual":
                 found.append(self._manual(cell))
         return found
+
+    def _kept(self, cell: FittedCell, before: CellResult) -> CellResult:
+        """An earlier verdict, with the points that the cell is worth now and what is hidden now."""
+        points = cell.points if before.ok else before.points
+        shown = {name: self._shown(getattr(before, name), SHOWN_MESSAGE) for name in ("message", "hint", "output")}
+        return dataclasses.replace(before, points=points, max_points=cell.points, **shown)
 
     def _broken_setup(self) -> str:
         for index, cell in enumerate(self.cells):

@@ -140,7 +140,7 @@ class TestAgain:
         assert events[0]["why"] == {"the hand-in changed": 1}
         (moved,) = events[-1]["moved"]
         assert (moved["student"], moved["before"], moved["after"]) == ("Zoë Ångström", 7, 9)
-        assert moved["cells"] == [{"grade_id": "test_loss", "before": 0.0, "after": 2.0}]
+        assert moved["cells"] == [{"grade_id": "test_loss", "before": 0.0, "after": 2.0, "why": "the hand-in changed"}]
 
     def test_a_changed_test_grades_again_and_says_whose_points_moved(self, again, tmp_path):
         lab = tmp_path / "tiny_line"
@@ -148,8 +148,11 @@ class TestAgain:
         source = (lab / "lab.py").read_text()
         (lab / "lab.py").write_text(source.replace("loss([3.0], [1.0]), 4.0,", "loss([3.0, 1.0], [1.0, 1.0]), 2.0,"))
         events = grade(again, lab=lab)
-        assert events[0]["why"] == {"the lab changed": 4}
-        assert [(m["student"], m["why"]) for m in events[-1]["moved"]] == [("Zoë Ångström", "the lab changed")]
+        why = "the lab changed: test_loss__one_point (test changed)"
+        assert events[0]["why"] == {why: 4}
+        (moved,) = events[-1]["moved"]
+        assert (moved["student"], moved["why"]) == ("Zoë Ångström", why)
+        assert [(c["grade_id"], c["why"]) for c in moved["cells"]] == [("test_loss__one_point", "test changed")]
         assert in_gradebook(again)["Zoë Ångström"]["test_loss__one_point"] == (0.0, False)
 
     def test_a_lost_gradebook_is_filled_again(self, again):
