@@ -11,6 +11,7 @@ STATIC = Path(__file__).parent / "static"  # what the book serves as figures/
 _FIGURES = {
     "ConvolutionBothWays": "unmagic.figures.convolution_both_ways",
     "DescentRace": "unmagic.figures.descent_race",
+    "SignalsThroughDepth": "unmagic.figures.signals_through_depth",
 }
 
 __all__ = ["STATIC", *_FIGURES]
