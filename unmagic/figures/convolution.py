@@ -1,4 +1,4 @@
-"""Convolution, transposed convolution and pooling of one picture by torch, with their gradients: what the figure shows."""
+"""Convolution, transposed convolution and pooling of one picture by torch, with gradients: what the figure shows."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ KERNELS = MappingProxyType(
         "blur": [[1 / 9] * 3] * 3,
         "gauss": [[a * b / 16 for b in (1, 2, 1)] for a in (1, 2, 1)],
         "identity": [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]],
-        "count": _digits("123", "456", "789"),
+        "one_to_nine": _digits("123", "456", "789"),
         "bilinear": [[a * b / 4 for b in (1, 2, 1)] for a in (1, 2, 1)],
         "pair": [[-1.0, 1.0], [-1.0, 1.0]],
     }
@@ -69,8 +69,8 @@ PRESETS = MappingProxyType(
     {
         "convolution": _preset("digit", "sobel", "varied", [2, 1]),
         "transposed_convolution": _preset("small", "bilinear", "varied", [3, 3], stride=2, padding=1),
-        "max_pooling": _preset("mixed", "count", "ones", [0, 1], window=3, stride=2),
-        "average_pooling": _preset("mixed", "count", "varied", [0, 1], window=2, stride=2),
+        "max_pooling": _preset("mixed", "one_to_nine", "ones", [0, 1], window=3, stride=2),
+        "average_pooling": _preset("mixed", "one_to_nine", "varied", [0, 1], window=2, stride=2),
     }
 )
 
@@ -175,7 +175,7 @@ class ConvolutionBothWays(Figure):
 
     def still(self) -> Still:
         x, w, found = torch.tensor(self.picture), torch.tensor(self.kernel), self.passes()
-        panels = convolution_still.panels(self.operation, x, w, self.window, found)
+        panels = convolution_still.panels(self.operation, x, w, found)
         light, dark = (convolution_still.address(panels, theme) for theme in ("light", "dark"))
         return Still(self._alternative(found), light, dark)
 

@@ -6,57 +6,57 @@ from unmagic.figures.convolution import Passes
 from unmagic.figures.descent_still import data_address
 from unmagic.style import PALETTES
 
-import matplotlib.pyplot as plt
 import numpy as np
-import torch
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
-
-def panels(operation: str, x: Tensor, w: Tensor, window: int, found: Passes) -> list[list[tuple[str, Tensor]]]:
-    """Titles and matrices as they are drawn: the forward pass above, the backward pass below it."""
-    if found.dw is not None:
-        forward = [("x, input", x), ("w, kernel", w), ("y, output", found.y)]
-        backward = [("∂L/∂x", found.dx), ("∂L/∂w", found.dw), ("∂L/∂y, given", found.dy)]
-        return [forward, backward]
-    share = 1 / window**2 if operation == "average_pooling" else float("nan")  # a maximum's weights differ by window
-    forward = [("x, input", x), ("the window", torch.full((window, window), share)), ("y, output", found.y)]
-    return [forward, [("∂L/∂x", found.dx), ("", torch.empty(0, 0)), ("∂L/∂y, given", found.dy)]]
+GAP = 1.6  # between two matrices, in cells
 
 
-def address(drawn: list[list[tuple[str, Tensor]]], theme: str) -> str:
+def panels(operation: str, x: Tensor, w: Tensor, found: Passes) -> list[list[tuple[str, Tensor | None]]]:
+    """Titles and matrices as they are drawn: x, w, y of the forward pass above, their gradients below."""
+    kernel, gradient = (None, None) if operation.endswith("pooling") else (w, found.dw)
+    return [
+        [("x, input", x), ("w, kernel", kernel), ("y, output", found.y)],
+        [("∂L/∂x", found.dx), ("∂L/∂w", gradient), ("∂L/∂y, given", found.dy)],
+    ]
+
+
+def address(drawn: list[list[tuple[str, Tensor | None]]], theme: str) -> str:
     """The panels in a theme, as a ``data:`` address of a PNG."""
     return data_address(draw(drawn, theme))
 
 
-def draw(drawn: list[list[tuple[str, Tensor]]], theme: str) -> Figure:
-    """The matrices side by side in cells of one size, with their numbers; tinted blue above zero and orange below."""
+def draw(drawn: list[list[tuple[str, Tensor | None]]], theme: str) -> Figure:
+    """The matrices in their places, cells of one size with their numbers, tinted blue above zero and orange below."""
     palette = PALETTES[theme]
-    paper, ink = palette["page"], palette["ink"]
-    tint = LinearSegmentedColormap.from_list("tint", [palette["orange"], paper, palette["blue"]])
-    widths = [max(max(row[k][1].shape[-1] for row in drawn), 3) for k in range(3)]
-    heights = [max(values.shape[0] for _, values in row) for row in drawn]
-    cell = min(8.4 / (sum(widths) + 2), 0.45)  # inches
-    size = (8.4, cell * sum(heights) + 0.9)
-    with plt.rc_context({"text.color": ink, "font.size": 9, "axes.titlesize": 10}):
-        figure = Figure(figsize=size, dpi=100, facecolor=paper, layout="constrained")
-        axes = figure.subplots(len(drawn), 3, width_ratios=widths, height_ratios=heights, squeeze=False)
-        for row, places in zip(drawn, axes, strict=True):
-            for (title, values), place in zip(row, places, strict=True):
-                place.set_axis_off()
-                if values.numel():
-                    place.set_title(title)
-                    _numbers(place, values.numpy(), tint, ink, 72 * cell)
+    tint = LinearSegmentedColormap.from_list("tint", [palette["orange"], palette["page"], palette["blue"]])
+    places = [[(title, values) for title, values in row if values is not None] for row in drawn]
+    widths = [max(row[k][1].shape[1] for row in places) for k in range(len(places[0]))]
+    heights = [max(values.shape[0] for _, values in row) for row in places]
+    width, height = sum(widths) + GAP * (len(widths) - 1), sum(heights) + GAP * len(heights)
+    cell = min(0.42, 8.2 / width)  # inches
+    figure = Figure(figsize=(cell * width + 0.2, cell * height + 0.2), dpi=100, facecolor=palette["page"])
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(-0.2, width + 0.2), ylim=(height + 0.1, -0.1))
+    axes.set_axis_off()
+    top = 0.0
+    for row, tall in zip(places, heights, strict=True):
+        left = 0.0
+        for (title, values), wide in zip(row, widths, strict=True):
+            start = top + GAP + (tall - values.shape[0]) / 2
+            axes.text(left, start - 0.35, title, color=palette["ink"], fontsize=10)
+            _cells(axes, left, start, values.numpy(), tint, palette["ink"], fontsize=min(9.0, 72 * cell / 2.9))
+            left += wide + GAP
+        top += tall + GAP
     return figure
 
 
-def _numbers(place, values: np.ndarray, tint, ink: str, points: float) -> None:
-    most = np.nanmax(np.abs(values), initial=0) or 1
-    place.imshow(np.nan_to_num(values / most) * 0.45, cmap=tint, vmin=-1, vmax=1)
+def _cells(axes, left: float, top: float, values: np.ndarray, tint, ink: str, fontsize: float) -> None:
+    most = np.abs(values).max() or 1
     for (r, c), value in np.ndenumerate(values):
-        edge = plt.Rectangle((c - 0.5, r - 0.5), 1, 1, fill=False, edgecolor=ink, linewidth=0.4)
-        place.add_patch(edge)
-        if np.isfinite(value):
-            words = f"{value + 0.0:.2g}".replace("-", "−").replace("e+0", "e")
-            place.text(c, r, words, ha="center", va="center", fontsize=min(9, points / 2.6))
+        fill = to_hex(tint(0.5 + 0.21 * value / most))
+        axes.add_patch(Rectangle((left + c, top + r), 1, 1, facecolor=fill, edgecolor=ink, linewidth=0.4))
+        words = f"{value + 0.0:.2g}".replace("-", "−")
+        axes.text(left + c + 0.5, top + r + 0.5, words, color=ink, fontsize=fontsize, ha="center", va="center")

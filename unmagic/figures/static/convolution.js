@@ -1,5 +1,4 @@
-// Convolution, transposed convolution and pooling of one small picture, forwards and backwards: the arithmetic alone, no DOM. Tests
-// run this file in Node against torch.
+// Convolution and pooling of one small picture, forwards and backwards: the arithmetic alone, tested in Node against torch.
 //
 // Each operation is a set of links. A link joins one input, one weight and one output, and any two of them determine the third.
 //   forward   y     sums w · x      over the links of an output
@@ -9,6 +8,7 @@
 
 export const LARGEST = 24; // a side of what is still drawn
 export const isPooling = (operation) => operation.endsWith("pooling");
+export const bigSide = ({ operation }) => (operation === "transposed_convolution" ? "y" : "x"); // what the kernel slides over
 
 const matrix = (rows, columns, f) => Array.from({ length: rows }, (_, i) => Array.from({ length: columns }, (__, j) => f(i, j)));
 const at = (values, [r, c]) => values[r]?.[c] ?? 0; // beyond the edge: padding
@@ -54,7 +54,7 @@ export function axis(n, k, { operation, stride, padding, dilation, output_paddin
 	return { n, k, reach, out, room, rest: transposed ? 0 : ((room % stride) + stride) % stride, big, small, touched };
 }
 
-/** Every link { x, w, y: [row, column], inside }; where it is not inside, big's index lies in the padding (or is cut off). */
+/** Every link { x, w, y: [row, column], inside }: inside unless big's index lies in the padding. */
 export function makeLinks(rows, columns, { operation, stride, padding, dilation }) {
 	const all = [];
 	const inside = ([r, c]) => r >= 0 && r < rows.big && c >= 0 && c < columns.big;
@@ -73,7 +73,7 @@ export function makeLinks(rows, columns, { operation, stride, padding, dilation 
 	return all;
 }
 
-/** Writes each link's weight: the kernel's, 1/size of the window, or 1 for the window's largest input (shared by ties, or the first's). */
+/** Writes each link's weight: the kernel's, 1/size of the window, or 1 for its largest input (the first, or shared by ties). */
 function weigh(links, picture, kernel, rows, columns, { operation, padding }, ties) {
 	if (!isPooling(operation)) {
 		for (const link of links) link.weight = at(kernel, link.w);
@@ -105,7 +105,7 @@ export function sums(links, grid, rows, columns, product) {
 	return total;
 }
 
-/** ∂L/∂y for a loss L: "ones" Σ y, "output" ½ Σ y², "middle" the middle output alone, "varied" Σ g·y with small whole g, or one's own. */
+/** ∂L/∂y of the loss L that `upstream` names. */
 export function gradientOf(upstream, y, own) {
 	const [rows, columns] = [y.length, y[0].length];
 	const [mr, mc] = [Math.floor(rows / 2), Math.floor(columns / 2)];
@@ -141,9 +141,9 @@ export function solve(state) {
 
 function problem(rows, columns, { operation, padding }) {
 	for (const [name, { n, reach, out }] of [["rows", rows], ["columns", columns]]) {
-		if (out < 1 && operation === "transposed_convolution") return `The padding of ${padding} cuts off all ${name} of the output: none is left.`;
-		if (out < 1) return `The kernel reaches over ${reach} ${name}, the padded input has ${n + 2 * padding}: there is no place for it, and no output.`;
-		if (out > LARGEST) return `The output would have ${out} ${name}, more than the ${LARGEST} that are drawn here. A smaller stride or input helps.`;
+		if (out < 1 && operation === "transposed_convolution") return `The padding of ${padding} cuts off all ${name} of the output.`;
+		if (out < 1) return `The kernel reaches over ${reach} ${name}, the padded input has ${n + 2 * padding}: there is no output.`;
+		if (out > LARGEST) return `The output would have ${out} ${name}, and ${LARGEST} are drawn at most: take a smaller stride or input.`;
 	}
 	return "";
 }

@@ -1,18 +1,16 @@
 // The three places of the convolution figure, x, w and y: what is drawn where, what a cell lights up elsewhere, and the grids themselves.
 
 import { format, h } from "./kit.js";
-import { isPooling, linksOf } from "./convolution.js";
-import { factors, PASSES } from "./convolution_words.js";
+import { bigSide, isPooling } from "./convolution.js";
+import { factors, PASSES, terms } from "./convolution_words.js";
 
 /** Whether this pass can be drawn as a convolution over the smaller side, spread out with zeros between and around. */
 export const canSpread = ({ settings, rows, columns }, view) =>
 	PASSES[view].result === bigSide(settings) && !isPooling(settings.operation) && Math.min(rows.reach, columns.reach) > settings.padding;
 
-const bigSide = ({ operation }) => (operation === "transposed_convolution" ? "y" : "x");
-
 /**
- * Where each cell of x, w and y is drawn: { rows, columns, place(index) → [R, C], index(R, C) → [r, c] or null }, and `filler`, what the
- * other cells are: "zero" (padding), or "cut" (what falls there is lost).
+ * Where x, w and y are drawn: { rows, columns, place([r, c]) → [R, C], index(R, C) → [r, c] or null }; the other cells are `filler`: "zero"
+ * (padding) or "cut" (what falls there is lost).
  */
 export function frames(solved, { view, grid, spread }) {
 	const { settings, rows, columns } = solved;
@@ -22,14 +20,13 @@ export function frames(solved, { view, grid, spread }) {
 	const toBig = PASSES[view].result === big;
 	const frame = (height, width, place, index, filler = "zero") => ({ rows: height, columns: width, place, index, filler });
 	const simple = (height, width) => frame(height, width, (at) => at, (r, c) => [r, c]);
-	const ringed = (n) => n + 2 * p;
-	const within = (r, n) => r >= 0 && r < n;
+	const real = (at, ...sides) => (at.every((k, axis) => Number.isInteger(k) && k >= 0 && k < sides[axis]) ? at : null);
 	const drawn = {
 		[big]: frame(
-			ringed(rows.big),
-			ringed(columns.big),
+			rows.big + 2 * p,
+			columns.big + 2 * p,
 			([r, c]) => [r + p, c + p],
-			(R, C) => (within(R - p, rows.big) && within(C - p, columns.big) ? [R - p, C - p] : null),
+			(R, C) => real([R - p, C - p], rows.big, columns.big),
 			toBig ? "cut" : "zero",
 		),
 		[small]: simple(rows.small, columns.small),
@@ -41,42 +38,34 @@ export function frames(solved, { view, grid, spread }) {
 			rows.big + rows.reach - 1,
 			columns.big + columns.reach - 1,
 			([i, j]) => [i * stride + down, j * stride + right],
-			(R, C) => {
-				const [i, j] = [(R - down) / stride, (C - right) / stride];
-				return [i, j].every(Number.isInteger) && within(i, rows.small) && within(j, columns.small) ? [i, j] : null;
-			},
+			(R, C) => real([(R - down) / stride, (C - right) / stride], rows.small, columns.small),
 		);
 		drawn[small].window = ([r, c], [a, b]) => [r + (rows.k - 1 - a) * d, c + (columns.k - 1 - b) * d];
 	}
-	if (toBig && grid === big && !isPooling(settings.operation)) {
-		const turn = (a, b) => [rows.k - 1 - a, columns.k - 1 - b];
-		drawn.w = { ...drawn.w, turned: true, place: ([a, b]) => turn(a, b), index: turn };
-	}
+	const turn = (a, b) => [rows.k - 1 - a, columns.k - 1 - b];
+	if (toBig && grid === big && !isPooling(settings.operation)) Object.assign(drawn.w, { turned: true, place: ([a, b]) => turn(a, b), index: turn });
 	return drawn;
 }
 
 /** What the cell lights up: { x, w, y }, each a Map from "R,C" to the tag of that cell, such as ×2 or +8. */
-export function lit(solved, { view, grid, cell }, drawn, values) {
+export function lit(solved, { view, grid, cell }, drawn) {
 	const { result } = PASSES[view];
 	const found = { x: new Map(), w: new Map(), y: new Map() };
-	const put = (place, at, tag) => found[place].set(at.join(), tag);
-	const [first, second] = factors(view);
-	const value = (place, link) => (place === "w" ? link.weight : (values[place][link[place][0]]?.[link[place][1]] ?? 0));
-	const maximum = solved.settings.operation === "max_pooling";
-	for (const link of linksOf(solved.links, grid, cell)) {
+	const put = (place, at, tag) => place !== grid && found[place].set(at.join(), tag);
+	const [, operand] = factors(view);
+	const largest = solved.settings.operation === "max_pooling" && view === "forward";
+	for (const { link, values, product } of terms(solved, view, grid, cell)) {
 		for (const place of ["x", "w", "y"]) {
-			if (place === grid) continue;
 			let tag = "";
-			if (grid === result && place === second && !(maximum && view === "forward")) tag = `×${short(value(first, link))}`;
-			if (grid !== result && place === result && (link.weight || !maximum)) tag = `+${short(value(first, link) * value(second, link))}`.replace("+−", "−");
-			if (maximum && place !== "w" && !link.weight && !(view === "forward" && grid === "y")) continue;
+			if (grid === result && place === operand && !largest) tag = `×${tiny(values[0])}`;
+			if (grid !== result && place === result) tag = `+${tiny(product)}`.replace("+−", "−");
 			put(place, drawn[place].place(link[place]), tag);
 		}
 	}
-	const other = result === "x" ? "y" : "x";
-	if (drawn[other].window && grid === result) {
+	const from = result === "x" ? "y" : "x";
+	if (drawn[from].window && grid === result) {
 		solved.w.forEach((row, a) => row.forEach((weight, b) => {
-			put(other, drawn[other].window(cell, [a, b]), `×${short(weight)}`);
+			put(from, drawn[from].window(cell, [a, b]), `×${tiny(weight)}`);
 			put("w", drawn.w.place([a, b]), "");
 		}));
 	}
@@ -88,6 +77,8 @@ export function short(x) {
 	if (Math.abs(x) < 0.005) return "0";
 	return format(Math.abs(x) >= 100 ? Math.round(x) : Number(x.toPrecision(2)));
 }
+
+const tiny = (x) => short(x).replace("0.", ".");
 
 /** One place: a heading and a grid of cells, which can be pointed at. */
 export class Place {
@@ -101,22 +92,17 @@ export class Place {
 	}
 
 	/** cells(R, C) gives { text, t (tint, −1 to 1), tag, names (of classes), label, at ("r,c" or ""), stop (whether Tab comes here) }. */
-	show({ title, role, label, rows, columns, index, cells }) {
+	show({ title, role, label, frame: { rows, columns, place, index }, cells }) {
 		this.title.textContent = title;
 		this.role.textContent = role;
 		this.cells.setAttribute("aria-label", label);
 		if (this.shape !== `${rows},${columns}`) this.build(rows, columns);
-		for (let C = 0; C < columns; C++) this.tops[C].textContent = this.label(rows, (R) => index(R, C)?.[1]);
+		const [R0, C0] = place([0, 0]);
+		this.tops.forEach((top, C) => (top.textContent = index(R0, C)?.[1] ?? ""));
 		for (let R = 0; R < rows; R++) {
-			this.sides[R].textContent = this.label(columns, (C) => index(R, C)?.[0]);
+			this.sides[R].textContent = index(R, C0)?.[0] ?? "";
 			for (let C = 0; C < columns; C++) this.write(this.all[R][C], cells(R, C));
 		}
-	}
-
-	/** A line's index: that of its first cell that has one. */
-	label(length, of) {
-		for (let k = 0; k < length; k++) if (of(k) !== undefined) return String(of(k));
-		return "";
 	}
 
 	build(rows, columns) {
@@ -124,7 +110,7 @@ export class Place {
 		this.cells.style.setProperty("--columns", columns);
 		const cell = () => {
 			const [number, tag] = [h("b"), h("i", { "aria-hidden": "true" })];
-			return { root: h("div.cell", { role: "gridcell" }, number, tag), number, tag };
+			return { root: h("div.cell", { role: "gridcell" }, tag, number), number, tag };
 		};
 		const side = () => h("span.index", { "aria-hidden": "true" });
 		this.all = Array.from({ length: rows }, () => Array.from({ length: columns }, cell));
@@ -146,10 +132,10 @@ export class Place {
 		cell.root.className = `cell ${names}${text.length > 3 ? " long" : ""}`;
 		cell.root.style.setProperty("--t", `${Math.round(Math.abs(t) * 42)}%`);
 		cell.root.setAttribute("aria-label", label);
-		if (at) cell.root.dataset.at = at;
-		else delete cell.root.dataset.at;
-		if (at) cell.root.tabIndex = stop ? 0 : -1;
-		else cell.root.removeAttribute("tabindex");
+		for (const [name, value] of [["data-at", at], ["tabindex", stop ? 0 : -1]]) {
+			if (at) cell.root.setAttribute(name, value);
+			else cell.root.removeAttribute(name);
+		}
 		cell.root.setAttribute("aria-selected", names.includes("chosen"));
 	}
 
