@@ -35,6 +35,8 @@ KNOWN = {
     "e-stem": 112,  # He et al. 2016, table 1
     "e-cam-ratio": 30,
     "e-bn-values": 2,
+    "e-grow-along": 16,  # twice the side: 4 times the inputs, 4 times the units
+    "e-grow-fixed": 4,
 }
 
 
