@@ -13,6 +13,7 @@ from pathlib import Path
 from autograder.fitting import FittedCell
 from autograder.kernel import GRACE_SECONDS, CellRun, Kernel
 
+ATTEMPTS = 3  # for a hand-in whose kernels somebody else ends
 SETUP_SECONDS = 180.0  # a lab's own set-up cell: nobody's fault if the machine is slow
 
 
@@ -97,7 +98,7 @@ def execute(
         parents.append(parent_of_kernels(cold=isolation == "cold"))
         return SandboxKernel(parents[-1], walls, scratch, data_files)
 
-    for _ in range(2):
+    for _ in range(ATTEMPTS):
         parents.clear()
         examiner = Examiner(cells, solutions or {}, secret)
         found, fault = None, None
@@ -107,12 +108,26 @@ def execute(
             fault = error
         finally:
             examiner.close()
-        if all(parent.alive() for parent in parents):
-            if fault:
-                raise fault
+        if fault is None and all(parent.alive() for parent in parents):
             return found
-        # no hand-in reaches the process its kernels come from: somebody else ended it, and it costs nobody a mark
-    raise NoSandbox("The process that kernels come from was ended twice (memory?).")
+        if fault is not None and not isinstance(fault, KernelLost) and not _ends(parents):
+            raise fault
+        # no hand-in reaches what its kernels come from: somebody else ended it, and it costs nobody a mark
+    raise NoSandbox(f"What its code runs in was ended from outside, {ATTEMPTS} times (memory?).")
+
+
+def _ends(parents: list) -> bool:
+    """One of them has ended, or is about to: what it was asked for fails a moment before."""
+    end = time.monotonic() + 1.0
+    while all(parent.alive() for parent in parents):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+class KernelLost(RuntimeError):
+    """A kernel was ended from outside, which no hand-in can do: the run says nothing about the student."""
 
 
 class _Session:
@@ -142,6 +157,7 @@ class _Session:
                     self.ended.append(index)
                 if not run.alive:
                     self._restart(cell)
+            self._why_it_died()
         finally:
             self.kernel.close()
         return self.result
@@ -166,10 +182,16 @@ class _Session:
                 text = limit_text(run, seconds, self.limits, what)
                 self.result.limits_hit.append({"limit": what, "cell": cell.name, "text": text})
         if run.limit:
-            why = self.kernel.why_it_died() if run.limit == "died" else ""
+            why = self._why_it_died() if run.limit == "died" else ""
             text = limit_text(run, seconds, self.limits, why)
             self.result.limits_hit.append({"limit": why or run.limit, "cell": cell.name, "text": text})
         return run
+
+    def _why_it_died(self) -> str:
+        why = self.kernel.why_it_died()
+        if why in ("killed", "lost"):
+            raise KernelLost(f"A kernel was ended from outside ({why}).")
+        return why
 
     def _start(self) -> None:
         self.kernel = self.new_kernel()
@@ -196,6 +218,7 @@ class _Session:
             if not run.alive:
                 return False
         run = self.kernel.run("None", seconds=GRACE_SECONDS, output_bytes=1000, keep_history=False)
+        self._why_it_died()
         if run.ended and run.alive:
             return True
         # its last cell came to an end, and left a kernel that runs nothing more (a patched `run_cell`)
@@ -217,6 +240,8 @@ def limit_text(run: CellRun, seconds: float, limits: Limits, why: str = "") -> s
     """The sentence a student reads about a limit that was hit."""
     if why == "memory":
         return f"Stopped: used more than {limits.memory_mb / 1024:.3g} GB of memory."
+    if why == "cpu":
+        return "Stopped: used more processor time than the whole notebook has."
     if why == "processes":
         return f"Could not start more than {limits.processes} processes and threads at one time."
     if why == "wall":

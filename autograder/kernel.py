@@ -139,7 +139,8 @@ class Kernel:
         return {"env": env, "extra_arguments": arguments, "stdin": -3, "stdout": -3, "stderr": -3}
 
     def why_it_died(self) -> str:
-        """The limit of the kernel's own surroundings that ended it ("memory", "wall"), where that is known."""
+        """What ended it, where that is known: a limit of its surroundings ("memory", "wall", "cpu"), or "killed" or
+        "lost" when it was no limit and none of its own doing. "" also while it lives."""
         return ""
 
     def limits_noticed(self) -> set[str]:

@@ -39,6 +39,8 @@ class SandboxKernel(Kernel):
 
     def why_it_died(self) -> str:
         slot = self._manager.provisioner.slot
+        if slot.alive():
+            return ""
         slot.close()
         return slot.reason
 

@@ -30,6 +30,8 @@ _STALE_S = 3600.0  # a folder without that file is given up after this long
 _LOCKING_S = 5.0  # more than there is between making that file and locking it
 _FIRST_UID = 61_000  # one outer user a warm parent, so that two never share a budget; above what distributions hand out
 _READY_S = 120.0
+_TOLD_S = 10.0  # for a guardian to say how its kernel ended
+_REASONS = {b"W": "wall", b"M": "memory", b"C": "cpu", b"K": "killed", b"E": ""}
 
 
 def sweep() -> None:
@@ -163,7 +165,7 @@ class Slot:
         self.process: int | None = None  # pidfd
         self._group: ControlGroup | None = None
         self._line: socket.socket | None = None
-        self.reason = ""  # why it was ended, when a limit was hit
+        self.reason = ""  # of `_REASONS`, once it ended before it was closed; "lost" when nobody could say
 
     def write(self, name: str, text: str) -> None:
         """Put a small file into `sockets`, where the kernel may read it."""
@@ -209,12 +211,14 @@ class Slot:
                 signal.pidfd_send_signal(self.process, number)
 
     def close(self) -> None:
-        """End the kernel and take away all that was made for it; `reason` then says which limit it hit, if one."""
+        """End the kernel and take away all that was made for it; `reason` then says why it had ended before."""
         if self.process is not None:
             if self._line is not None and not self.alive():
-                self._line.settimeout(1.0)
+                self._line.settimeout(_TOLD_S)
+                letter = b""
                 with contextlib.suppress(OSError):
-                    self.reason = {b"W": "wall", b"M": "memory"}.get(self._line.recv(1), "")
+                    letter = self._line.recv(1)
+                self.reason = _REASONS.get(letter, "lost")
             self.signal(signal.SIGKILL)
             select.select([self.process], [], [], 5.0)
             os.close(self.process)

@@ -7,13 +7,16 @@ compared with.
 
 A request is one JSON line {"slot", "limits", "supervise"}. The answer is the byte "P" with a pidfd of the
 kernel. The client puts that process into its control group and sends "G"; then the kernel goes on. The connection is
-the kernel's life line: when it closes, however the client died, the kernel and all it started are killed. Before an end
-of our own making the guardian says why on the connection: "W" for the clock, "M" for memory.
+the kernel's life line: when it closes, however the client died, the kernel and all it started are killed. The guardian
+says on the connection how the kernel ended: "W" the clock, "M" memory, "C" processor time, "K" killed by somebody else
+(nothing inside can do that to the first process of its namespace), "E" in any other way, by its own doing. A connection
+that closes without a letter is a guardian that was killed.
 
 Process by request:   parent → guardian (leaves the namespaces) → kernel (pid 1 of its own)
 """
 
 import array
+import contextlib
 import gc
 import importlib
 import json
@@ -145,11 +148,21 @@ def _guard(request: dict, connection: socket.socket) -> None:
         start.send(b"G")
         _seal_sockets(kernel)
         reason = _watch(connection, kernel, limits, supervise=request.get("supervise", False))
+        if not reason and select.select([kernel], [], [], 0)[0]:
+            reason = _how_it_ended(pid, limits)
         if reason:
             connection.send(reason)
     finally:
-        signal.pidfd_send_signal(kernel, signal.SIGKILL)  # pid 1 of its namespace: everything in it dies
-        os.waitpid(pid, 0)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it has ended already
+            signal.pidfd_send_signal(kernel, signal.SIGKILL)  # pid 1 of its namespace: everything in it dies
+            os.waitpid(pid, 0)
+
+
+def _how_it_ended(pid: int, limits: Limits) -> bytes:
+    _, status, used = os.wait4(pid, 0)
+    if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
+        return b"E"
+    return b"C" if used.ru_utime + used.ru_stime >= limits.cpu_s - 1 else b"K"
 
 
 def _seal_sockets(kernel: int) -> None:

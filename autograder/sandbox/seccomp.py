@@ -6,6 +6,7 @@ kernel's own attack surface.
 """
 
 import errno
+import resource
 
 _REFUSED = (
     # other processes
@@ -53,4 +54,8 @@ def refuse_dangerous_calls() -> None:
         rules.add_rule(unsupported, kind, pyseccomp.Arg(0, pyseccomp.GT, _AF_INET))
     for request in (_TIOCSTI, _TIOCLINUX):
         rules.add_rule(refused, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 0xFFFFFFFF, request))
+    # its own processor time may not be cut: who is killed for that looks like one whom somebody else killed
+    is_cpu = (pyseccomp.MASKED_EQ, 0xFFFFFFFF, resource.RLIMIT_CPU)
+    rules.add_rule(refused, "setrlimit", pyseccomp.Arg(0, *is_cpu))
+    rules.add_rule(refused, "prlimit64", pyseccomp.Arg(1, *is_cpu), pyseccomp.Arg(2, pyseccomp.NE, 0))
     rules.load()
