@@ -5,18 +5,13 @@ from unmagic.figures.base import Still
 from unmagic.figures.descent import POINTS
 from unmagic.figures.descent_race import PRESETS
 
-import json
 import re
 
 import pytest
 import torch
+from live_pages import book_page, notebook_page
 
 pytestmark = pytest.mark.browser
-
-PAGE = """<!doctype html><html lang="en"{html}><head><meta charset="utf-8"><title>A page</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"></head>
-<body{body} style="margin: 8px"><main><h1>A page</h1>{figure}</main>{scripts}</body></html>"""
-LOADER = '<script type="module" src="figures/loader.js"></script>'
 
 
 class Race:
@@ -94,32 +89,11 @@ def book(watch, site, monkeypatch):
 
     def open_page(state=None, html="", body="", **options):
         figure = DescentRace(**(state or {})).markup()
-        page = PAGE.format(html=html, body=body, figure=figure, scripts=LOADER)
-        race = Race(watch(**options), site("page.html", page))
+        race = Race(watch(**options), site("page.html", book_page(figure, html, body)))
         race.page.wait_for_selector('.unmagic-figure[data-alive="yes"] .unmagic-live[data-map-draws]')
         return race.settled()
 
     return open_page
-
-
-NOTEBOOK = """<div id="output"></div><script type="module">
-import figure from "./widget.mjs";
-// what a widget manager gives to anywidget's module, noting what goes to the kernel
-const state = %s, listeners = {};
-let waiting = {};
-window.sent = [];
-window.model = {
-  get: (key) => state[key],
-  set(key, value) { waiting[key] = state[key] = value; this.tell(key); },
-  tell: (key) => (listeners[`change:${key}`] ?? []).forEach((listener) => listener()),
-  on: (event, listener) => (listeners[event] ??= []).push(listener),
-  off: (event, listener) => (listeners[event] = listeners[event].filter((l) => l !== listener)),
-  save_changes() { if (Object.keys(waiting).length) window.sent.push(waiting); waiting = {}; },
-};
-window.fromPython = (changes) => { for (const key in changes) { state[key] = changes[key]; window.model.tell(key); } };
-window.listening = () => Object.values(listeners).flat().length;
-window.stop = figure.render({ model: window.model, el: document.getElementById("output") });
-</script>"""
 
 
 @pytest.fixture
@@ -128,9 +102,7 @@ def notebook(watch, site):
     site("widget.mjs", DescentRace._esm)
 
     def open_page(state=None, drop=(), **options):
-        values = {key: value for key, value in DescentRace(**(state or {})).public_state().items() if key not in drop}
-        style = f"<style>{DescentRace._css}</style>"
-        page = PAGE.format(html="", body="", figure=style, scripts=NOTEBOOK % json.dumps(values))
+        page = notebook_page(DescentRace(**(state or {})), drop)
         race = Race(watch(**options), site("notebook.html", page))
         race.page.wait_for_selector(".unmagic-live")
         return race.settled()
@@ -478,7 +450,7 @@ class TestAccess:
 
     def test_without_scripts_there_is_a_still_with_words(self, watch, site, monkeypatch):
         monkeypatch.setenv("UNMAGIC_BOOK", "1")
-        page = PAGE.format(html="", body="", figure=DescentRace(epochs=1).markup(), scripts=LOADER)
+        page = book_page(DescentRace(epochs=1).markup())
         watched = watch(java_script_enabled=False)
         watched.page.goto(site("still.html", page))
         still = watched.page.get_by_role("img", name=re.compile("A map of a loss over two weights"))
@@ -487,7 +459,7 @@ class TestAccess:
 
     def test_a_page_opened_as_a_file_explains_itself_and_shows_the_still(self, watch, tmp_path, monkeypatch):
         monkeypatch.setenv("UNMAGIC_BOOK", "1")
-        page = PAGE.format(html="", body="", figure=DescentRace(epochs=1).markup(), scripts=LOADER)
+        page = book_page(DescentRace(epochs=1).markup())
         (tmp_path / "page.html").write_text(page, encoding="utf-8")
         opened = watch().page.context.browser.new_page()
         opened.goto((tmp_path / "page.html").as_uri())
@@ -519,7 +491,7 @@ class TestFaults:
         figure = broken(whole)
         assert figure != whole
         page = watch().page
-        page.goto(site("broken.html", PAGE.format(html="", body="", figure=figure, scripts=LOADER)))
+        page.goto(site("broken.html", book_page(figure)))
         assert said in page.get_by_role("alert").inner_text()
 
     def test_a_widget_without_its_state_says_what_it_lacks(self, notebook):
