@@ -4,6 +4,7 @@ Results go to stdout, errors to stderr. Exit codes: 0 all is well, 1 a check fai
 """
 
 import json
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -105,6 +106,10 @@ def grade(
     processes: Annotated[int, typer.Option(help="Processes and threads a hand-in may have.", min=16)] = 64,
 ) -> None:
     """Grade a class's hand-ins that are new or have changed; writes gradebook, feedback, grades and report."""
+    from autograder import starting
+
+    if not gpus and isolation in ("", "warm", "cold", "none"):
+        starting.start(workers or len(os.sched_getaffinity(0)), isolation)
     from autograder.classroom import Classroom
     from autograder.execution import Limits
     from autograder.grading import Options

@@ -84,11 +84,11 @@ def execute(
     if isolation == "none":
         new_kernel = lambda: Kernel(scratch, {"UNMAGIC_SEED": secret}, data_files)  # noqa: E731
         return _Session(cells, new_kernel, limits).run()
+    from autograder import ahead
     from autograder.isolated import Examiner
     from autograder.sandbox.limits import Limits as SandboxLimits
     from autograder.sandbox.provisioner import parent_of_kernels
     from autograder.sandbox.walls import NoSandbox
-    from autograder.sandboxed import SandboxKernel
 
     longest = limits.handin_seconds + SETUP_SECONDS
     walls = SandboxLimits(longest, int(longest), memory_mb=limits.memory_mb, processes=limits.processes)
@@ -96,7 +96,7 @@ def execute(
 
     def new_kernel() -> Kernel:
         parents.append(parent_of_kernels(cold=isolation == "cold"))
-        return SandboxKernel(parents[-1], walls, scratch, data_files)
+        return ahead.take(parents[-1], walls, scratch, data_files)
 
     for _ in range(ATTEMPTS):
         parents.clear()

@@ -2,12 +2,9 @@
 
 import contextlib
 import datetime
-import os
-import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from nbgrader.api import Grade, Gradebook, InvalidEntry, MissingEntry
 from sqlalchemy.engine import make_url
@@ -173,9 +170,7 @@ class Book:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        before, quiet = os.environ.get("PATH", ""), app_log.disabled
-        # nbgrader calls `alembic` by name when it makes a database; it lies beside our Python
-        os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
+        quiet = app_log.disabled
         app_log.disabled = True  # nbgrader writes a traceback there of every error that is explained here
         try:
             with warnings.catch_warnings():
@@ -190,7 +185,6 @@ class Book:
                 " is lost."
             ) from error
         finally:
-            os.environ["PATH"] = before
             app_log.disabled = quiet
 
     def _shown_url(self) -> str:

@@ -35,8 +35,8 @@ from autograder.sandbox.gpus import Gpu, find
 
 # What a verdict depends on besides hand-in, lab, limits and seed: when one of these changes, everything is graded anew.
 _GRADER_FILES = ("handin", "sanitise", "fitting", "kernel", "execution", "verdicts", "marking", "results", "labs/names")
-_GRADER_FILES += ("regrading", "remembering")
-_ISOLATED_FILES = ("isolated", "sandboxed", "examiner", "bridge/*", "sandbox/*")  # and with isolation
+_GRADER_FILES += ("regrading", "remembering", "channels")
+_ISOLATED_FILES = ("isolated", "sandboxed", "ahead", "examiner", "bridge/*", "sandbox/*")  # and with isolation
 _GRADER_PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "ipykernel", "ipython", "nbgrader")
 _WHY = {
     "handin": "the hand-in changed",

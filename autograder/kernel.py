@@ -1,4 +1,4 @@
-"""One Jupyter kernel of our own, and what running a cell in it gives. Every wait has an end.
+"""One Jupyter kernel of our own, and what running a cell in it gives. Every wait has an end, and none is a sleep.
 
 Time and output are limited as they pass: a cell that runs too long or prints too much is interrupted, and if it goes on
 nevertheless its kernel is killed.
@@ -8,27 +8,21 @@ import ast
 import contextlib
 import json
 import os
-import queue
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import zmq
-from jupyter_client.blocking import BlockingKernelClient
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import KernelManager
-
 from autograder import sanitise
+from autograder.channels import Channels, NotConnected
 
 START_SECONDS = 60  # for a kernel to answer for the first time, on a busy machine
 GRACE_SECONDS = 5  # from an interrupt to a kill
 ERROR_BYTES = 2_000  # what an error counts as output at most, so that a long message is still an error
 ANSWER_LENGTH = 1_000_000  # characters of what an error is asked for
-MESSAGE_BYTES = 32 * 2**20  # one message; what is larger is never taken in
 
 # Asked after an error. It runs beside the student's code, so its answer is taken for text and nothing else.
 _LAST_ERROR = """__import__("json").dumps((lambda sys, linecache, hashlib, traceback: (lambda e: {
@@ -107,25 +101,26 @@ class Kernel:
             target = working / relative
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, target)
-        self._manager = self._made()
         try:
-            self._manager.start_kernel(cwd=str(working), **self._start_arguments(environment))
-            self._connect(START_SECONDS)
+            self._channels = Channels(*self._launch(working, environment))
+            self._channels.connect(START_SECONDS)
         except Exception as error:
             self.close()
             raise KernelStartError(f"A kernel did not start: {error}") from error
 
-    def _made(self) -> KernelManager:
-        return KernelManager(
+    def _launch(self, working: Path, environment: dict[str, str]) -> tuple[dict, int]:
+        """Starts it in `working`: Jupyter's connection information, as seen from here, and a pidfd of its process."""
+        # only here: in a sandbox a kernel needs no manager, and its import takes a while
+        from jupyter_client.kernelspec import KernelSpecManager
+        from jupyter_client.manager import KernelManager
+
+        self._manager = KernelManager(
             # this Python's own kernel, whatever kernels a user has installed
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
             transport="ipc",
             ip=str(self.folder / "s"),
             connection_file=str(self.folder / "c.json"),
-            client_class="jupyter_client.blocking.BlockingKernelClient",
         )
-
-    def _start_arguments(self, environment: dict[str, str]) -> dict:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("UNMAGIC_", "NBGRADER_"))}
         env |= {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', '')}",
@@ -136,7 +131,26 @@ class Kernel:
             **environment,
         }
         arguments = ["--HistoryManager.enabled=False"]
-        return {"env": env, "extra_arguments": arguments, "stdin": -3, "stdout": -3, "stderr": -3}
+        nowhere = {"stdin": -3, "stdout": -3, "stderr": -3}
+        self._manager.start_kernel(cwd=str(working), env=env, extra_arguments=arguments, **nowhere)
+        self._pidfd = os.pidfd_open(self._manager.provisioner.process.pid)
+        return self._manager.get_connection_info(), self._pidfd
+
+    def _interrupt(self) -> None:
+        signal.pidfd_send_signal(self._pidfd, signal.SIGINT)
+
+    def _end(self) -> None:
+        """Kills the kernel and whatever it started in its process group."""
+        manager = getattr(self, "_manager", None)
+        if manager is not None:
+            with contextlib.suppress(Exception):
+                if manager.has_kernel:
+                    manager.shutdown_kernel(now=True)
+            with contextlib.suppress(Exception):
+                manager.context.destroy(linger=0)
+            if hasattr(self, "_pidfd"):
+                os.close(self._pidfd)
+            self._manager = None
 
     def why_it_died(self) -> str:
         """What ended it, where that is known: a limit of its surroundings ("memory", "wall", "cpu"), or "killed" or
@@ -147,17 +161,6 @@ class Kernel:
         """Limits of its surroundings ("memory", "processes") that something it started has run into, since it began."""
         return set()
 
-    def _connect(self, seconds: float) -> None:
-        self._client: BlockingKernelClient = self._manager.client()
-        self._client.context = zmq.Context()
-        self._client.context.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES)
-        self._client.start_channels()
-        self._client.wait_for_ready(timeout=seconds)
-
-    def _disconnect(self) -> None:
-        self._client.stop_channels()
-        self._client.context.destroy(linger=0)
-
     def run(self, source: str, *, seconds: float, output_bytes: int, keep_history: bool = True) -> CellRun:
         """Executes a cell and waits for its end, the limits, or the kernel's death.
 
@@ -167,16 +170,14 @@ class Kernel:
             output_bytes: what is kept of its output; one byte more and it is interrupted.
         """
         run = CellRun()
-        request = self._client.execute(source, store_history=keep_history, allow_stdin=False, stop_on_error=False)
+        request = self._channels.execute(source, store_history=keep_history)
         reply = self._collect(request, run, time.monotonic() + seconds, output_bytes)
         if (
             reply is not None and run.limit == "output"
         ):  # a message was too large to be taken in, and its socket is closed
-            with contextlib.suppress(Exception):
-                self._disconnect()
             try:
-                self._connect(GRACE_SECONDS)
-            except Exception:
+                self._channels.reconnect(GRACE_SECONDS)
+            except NotConnected:
                 run.alive = False
         if reply is not None:
             if reply["content"].get("status") == "error" and run.alive:
@@ -184,8 +185,8 @@ class Kernel:
             return run
         run.ended = False
         if run.limit:
-            with contextlib.suppress(Exception):
-                self._manager.interrupt_kernel()
+            with contextlib.suppress(OSError):
+                self._interrupt()
             run.alive = self._collect(request, CellRun(), time.monotonic() + GRACE_SECONDS, None) is not None
         else:
             run.limit, run.alive = "died", False
@@ -207,27 +208,26 @@ class Kernel:
             if now > deadline and reply is None:
                 run.limit = "time"
                 return None
-            if not self._manager.is_alive() and not self._client.iopub_channel.msg_ready():
+            until = min(t for t in (deadline if reply is None else None, idle_by) if t is not None)
+            messages = self._channels.receive(request, until - now)
+            if not messages and not self._channels.alive():
                 return reply
-            message = _received(self._client.get_iopub_msg, request, min(0.2, max(0.01, deadline - now)))
-            if message is not None:
+            for message in messages:
                 kind, content = message["msg_type"], message["content"]
-                if kind == "status":
+                if kind == "execute_reply":
+                    reply = message
+                elif kind == "status":
                     idle = idle or content.get("execution_state") == "idle"
                 elif output_bytes is not None and (size := _add_output(run, kind, content, output_bytes - used)):
                     used += size
                     if used > output_bytes and run.limit == "":
                         run.limit = "output"
                         return None
-            if reply is None:  # also between outputs: an interrupted flood takes long to be read
-                reply = _received(self._client.get_shell_msg, request, 1 if idle else 0)
         return reply
 
     def _failure(self, content: dict) -> Failure:
         failure = Failure(sanitise.text(content.get("ename"))[:200], sanitise.text(content.get("evalue"))[:20000])
-        request = self._client.execute(
-            "", silent=True, store_history=False, user_expressions={"error": _LAST_ERROR}, allow_stdin=False
-        )
+        request = self._channels.execute("", silent=True, store_history=False, user_expressions={"error": _LAST_ERROR})
         reply = self._collect(request, CellRun(), time.monotonic() + GRACE_SECONDS, None)
         with contextlib.suppress(Exception):  # whatever came back, the message above is enough
             shown = reply["content"]["user_expressions"]["error"]["data"]["text/plain"]
@@ -245,27 +245,11 @@ class Kernel:
         return failure
 
     def close(self) -> None:
-        """Kills the kernel and whatever it started in its process group, and removes its folder."""
-        with contextlib.suppress(Exception):
-            self._disconnect()
-        with contextlib.suppress(Exception):
-            if self._manager.has_kernel:
-                self._manager.shutdown_kernel(now=True)
-        with contextlib.suppress(Exception):
-            self._manager.context.destroy(linger=0)
+        """Kills the kernel and whatever it started, and removes its folder."""
+        if hasattr(self, "_channels"):
+            self._channels.close()
+        self._end()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _received(get: Callable[..., dict], request: str, timeout: float) -> dict | None:
-    """The next message, if there is one, it belongs to `request`, and it is one: a student's code may send anything."""
-    try:
-        message = get(timeout=timeout)
-        belongs = message["parent_header"].get("msg_id") == request
-        return message if belongs and isinstance(message["content"], dict) else None
-    except queue.Empty:
-        return None
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):  # malformed, or not signed
-        return None
 
 
 def _add_output(run: CellRun, kind: str, content: dict, room: int) -> int:

@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
 
+from autograder import starting
 from autograder.marking import Marked, Task, mark, unmarked
 from autograder.sandbox.gpus import Gpu, take
 
@@ -33,49 +34,69 @@ def mark_all(
     while waiting:
         with stopping(executor(min(workers, len(waiting)))) as pool:
             running: dict[Future, Task] = {}
+            done: list[tuple[Task, Marked]] = []
             broken = False
-            while (waiting and not broken) or running:
+            while (waiting and not broken) or running or done:
                 while waiting and not broken and len(running) < workers:
                     task = waiting.pop()
                     try:
-                        running[pool.submit(mark, task)] = task
+                        running[pool.submit(mark_one, task, len(waiting) >= workers)] = task
                     except BrokenProcessPool:
                         waiting.append(task)
                         broken = True
+                while done:  # workers have something to do while these are written down
+                    yield done.pop(0)
                 if not running:
                     break
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     task = running.pop(future)
                     try:
-                        yield task, future.result()
+                        done.append((task, future.result()))
                     except BrokenProcessPool:
                         broken = True
                         alone.append(task)
     for task in alone:
         with stopping(executor(1)) as pool:
             try:
-                yield task, pool.submit(mark, task).result()
+                yield task, pool.submit(mark_one, task, False).result()
             except BrokenProcessPool:
                 text = "The process that graded it ended twice, the second time with nothing else to do (memory?)."
                 yield task, unmarked(task, "worker_died", text)
 
 
+def mark_one(task: Task, more: bool) -> Marked:
+    """In a worker: marks a hand-in. `more`: others wait, so that the next kernel may start meanwhile."""
+    if task.isolation != "none":
+        from autograder import ahead
+
+        ahead.expect(more)
+    return mark(task)
+
+
 def processes(workers: int, gpus: Sequence[Gpu] = ()) -> Executor:
-    """Fresh processes of this machine, which end when this one does, however it ends.
+    """Processes of this machine, which end when this one does, however it ends.
 
     Args:
         gpus: one for each worker, which is its own as long as it lives; without any, workers use none.
     """
-    context = multiprocessing.get_context("spawn")
+    context = starting.context()
     slots = context.SimpleQueue()
-    for gpu in gpus or [None] * workers:
-        slots.put(gpu)
+    places = [] if gpus else starting.places()[:workers]
+    places += [None] * (workers - len(places))
+    for slot in zip(gpus or [None] * workers, places, strict=False):
+        slots.put(slot)
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_settle, initargs=(slots,))
 
 
 def _settle(slots: SimpleQueue) -> None:
-    """In a worker: Ctrl-C is the main process's to answer, its death is ours, and one GPU or none is for us."""
-    take(slots.get())
+    """In a worker: Ctrl-C is the main process's to answer, its death is ours; one GPU or none, and one place at the
+    warm parent, are for us."""
+    gpu, place = slots.get()
+    take(gpu)
+    if place is not None:
+        from autograder.sandbox.provisioner import lend
+
+        lend(*place)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 

@@ -4,10 +4,7 @@ nbgrader's own preprocessors do the clearing and locking, so that nbgrader, its 
 ordinary notebooks. The same source gives the same bytes, always.
 """
 
-import os
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +23,7 @@ from nbgrader.preprocessors import (
 )
 
 from autograder import paths
+from autograder.database import make
 from autograder.errors import AutograderError
 from autograder.files import write_atomically
 from autograder.labs import Cell, Lab
@@ -115,7 +113,8 @@ def register(lab: Lab, gradebook_url: str) -> None:
     """
     notebook = _preprocessed(source_notebook(lab), _LOCK_AND_CLEAR)
     names = {"notebook": lab.name, "assignment": lab.name, "db_url": gradebook_url}
-    with _scripts_on_path(), Gradebook(gradebook_url, COURSE) as gradebook:
+    make(gradebook_url)
+    with Gradebook(gradebook_url, COURSE) as gradebook:
         gradebook.update_or_create_assignment(lab.name, course_id=COURSE)
     try:
         SaveCells().preprocess(notebook, {"nbgrader": names})
@@ -194,14 +193,3 @@ def _stale(files: Mapping[str, bytes], folder: Path) -> list[Path]:
 
 def _holds(path: Path, data: bytes) -> bool:
     return path.is_file() and path.read_bytes() == data
-
-
-@contextmanager
-def _scripts_on_path() -> Iterator[None]:
-    """nbgrader calls `alembic` by name when it makes a gradebook; it lies beside our Python, activated or not."""
-    before = os.environ.get("PATH", "")
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
-    try:
-        yield
-    finally:
-        os.environ["PATH"] = before

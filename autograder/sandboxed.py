@@ -1,13 +1,15 @@
 """A kernel in the sandbox, run like any other kernel of the grader's (`autograder.kernel`)."""
 
+import json
+import secrets
+import signal
 from pathlib import Path
 
-from jupyter_client.manager import KernelManager
-
-from autograder.kernel import Kernel
-from autograder.sandbox.client import SOCKETS_INSIDE, WarmParent
-from autograder.sandbox.kernels import kernel_manager
+from autograder.kernel import START_SECONDS, Kernel
+from autograder.sandbox.client import SOCKETS_INSIDE, Place, WarmParent
 from autograder.sandbox.limits import Limits
+
+_PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 
 
 class SandboxKernel(Kernel):
@@ -18,31 +20,45 @@ class SandboxKernel(Kernel):
 
     sockets_inside = SOCKETS_INSIDE
 
-    def __init__(self, parent: WarmParent, limits: Limits, scratch: Path, data_files: list[tuple[Path, str]] = ()):
-        self._parent, self._limits = parent, limits
+    def __init__(
+        self, parent: Place | WarmParent, limits: Limits, scratch: Path, data_files: list[tuple[Path, str]] = ()
+    ):
+        self.parent, self._limits = parent, limits
         super().__init__(scratch, {}, data_files)
 
     @property
     def sockets(self) -> Path:
-        return self._manager.provisioner.slot.sockets
+        return self._slot.sockets
 
-    def _made(self) -> KernelManager:
-        return kernel_manager(
-            self._parent,
-            self._limits,
-            connection_file=str(self.folder / "c.json"),
-            client_class="jupyter_client.blocking.BlockingKernelClient",
-        )
+    def _launch(self, working: Path, environment: dict[str, str]) -> tuple[dict, int]:
+        self._slot = self.parent.slot(working)
+        connection = {name: number for number, name in enumerate(_PORTS, start=1)}
+        connection |= {"transport": "ipc", "key": secrets.token_hex(16), "signature_scheme": "hmac-sha256"}
+        self._slot.write("connection.json", json.dumps({**connection, "ip": f"{SOCKETS_INSIDE}/zmq"}))
+        self._slot.start(self._limits)
+        self._slot.wait_until_sealed(START_SECONDS)
+        return {**connection, "ip": str(self.sockets / "zmq")}, self._slot.process
 
-    def _start_arguments(self, environment: dict[str, str]) -> dict:
-        return {}  # a warm parent passes nothing on
+    def begin(self) -> None:
+        """From now on its time counts."""
+        self._slot.begin()
+
+    def alive(self) -> bool:
+        return self._slot.alive()
+
+    def _interrupt(self) -> None:
+        self._slot.signal(signal.SIGINT)
+
+    def _end(self) -> None:
+        if hasattr(self, "_slot"):
+            self._slot.close()
 
     def why_it_died(self) -> str:
-        slot = self._manager.provisioner.slot
-        if slot.alive():
+        if self._slot.alive():
             return ""
-        slot.close()
-        return slot.reason
+        self._channels.close()
+        self._slot.close()
+        return self._slot.reason
 
     def limits_noticed(self) -> set[str]:
-        return self._manager.provisioner.slot.limits_hit()
+        return self._slot.limits_hit()

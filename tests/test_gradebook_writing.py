@@ -1,10 +1,18 @@
 """The gradebook's one writer: automatic points go in, what a person gave stays, formgrader shows everything."""
 
+import contextlib
 import datetime
+import os
 import shutil
+import sqlite3
+import sys
+from pathlib import Path
 
 import pytest
+from nbgrader import api
+from nbgrader.api import Gradebook
 
+from autograder import database
 from autograder.errors import AutograderError
 from autograder.gradebook import Book, comments
 from autograder.results import CellResult, Result
@@ -14,7 +22,7 @@ from tests.test_report import made
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory):
-    """A new gradebook that knows the lab: nbgrader takes seconds to make one."""
+    """A new gradebook that knows the lab."""
     path = tmp_path_factory.mktemp("empty") / "gradebook.db"
     Book(f"sqlite:///{path}", tiny()).close()
     return path
@@ -25,6 +33,29 @@ def book(empty, tmp_path):
     shutil.copy(empty, tmp_path / "gradebook.db")
     with Book(f"sqlite:///{tmp_path / 'gradebook.db'}", tiny()) as book:
         yield book
+
+
+def test_a_new_gradebook_is_the_one_that_nbgrader_makes(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    Gradebook(f"sqlite:///{tmp_path / 'theirs.db'}", "unmagic").close()  # asks the command `alembic`
+    monkeypatch.setattr(api, "get_alembic_version", lambda: pytest.fail("nbgrader was left to ask for the version"))
+    database.make(f"sqlite:///{tmp_path / 'ours.db'}")
+    Gradebook(f"sqlite:///{tmp_path / 'ours.db'}", "unmagic").close()
+    assert _dump(tmp_path / "ours.db") == _dump(tmp_path / "theirs.db")
+
+
+def test_a_gradebook_that_is_there_is_left_as_it_is(empty, tmp_path):
+    shutil.copy(empty, tmp_path / "old.db")
+    with contextlib.closing(sqlite3.connect(tmp_path / "old.db")) as old, old:
+        old.execute("UPDATE alembic_version SET version_num = 'of long ago'")
+    before = _dump(tmp_path / "old.db")
+    database.make(f"sqlite:///{tmp_path / 'old.db'}")
+    assert _dump(tmp_path / "old.db") == before
+
+
+def _dump(path):
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return sorted(connection.iterdump())
 
 
 def test_a_cell_without_points_waits_for_a_person_and_is_no_zero(book):

@@ -308,7 +308,7 @@ def _fragile(workers):
     """Processes in which marking gives the student's name, and "killer" ends the process."""
     pool = processes(workers)
     submit = pool.submit
-    pool.submit = lambda function, task: submit(stand_in.mark, task)
+    pool.submit = lambda function, task, more: submit(stand_in.mark, task)
     return pool
 
 

@@ -1,4 +1,7 @@
-"""The trusted side of the sandbox: starts warm parents and asks them for kernels."""
+"""The trusted side of the sandbox: starts warm parents and asks them for kernels.
+
+One warm parent serves several workers: each has a `Place` there, with an ordinary user of its own.
+"""
 
 import array
 import contextlib
@@ -14,12 +17,13 @@ import subprocess
 import tempfile
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.sandbox import gpus
 from autograder.sandbox.cgroup import ControlGroup, leftovers
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.walls import INSIDE_JOB, INSIDE_RUN, NoSandbox, outer_walls, python_inside
+from autograder.sandbox.walls import INSIDE_JOB, NoSandbox, outer_walls, python_inside
 
 SOCKETS_INSIDE = f"{INSIDE_JOB}/.sockets"  # a slot's `sockets`, as its kernel sees them
 
@@ -28,7 +32,8 @@ _ROOT = Path("/tmp")
 _OWNER = "owner"  # a file in a parent's folder, locked by the process that made it
 _STALE_S = 3600.0  # a folder without that file is given up after this long
 _LOCKING_S = 5.0  # more than there is between making that file and locking it
-_FIRST_UID = 61_000  # one outer user a warm parent, so that two never share a budget; above what distributions hand out
+_FIRST_UID = 61_000  # one outer user a worker, so that two never share a budget; above what distributions hand out
+_USERS = 1000
 _READY_S = 120.0
 _TOLD_S = 10.0  # for a guardian to say how its kernel ended
 _REASONS = {b"W": "wall", b"M": "memory", b"C": "cpu", b"K": "killed", b"E": ""}
@@ -49,7 +54,7 @@ def _left_behind(folder: Path) -> bool:
     """True when no living process owns a folder of ours. Another user's, and whatever is no folder, is let be."""
     try:
         about = folder.lstat()
-        own = (os.getuid(),) if os.getuid() else (0, *range(_FIRST_UID, _FIRST_UID + 1000))
+        own = (os.getuid(),) if os.getuid() else (0, *range(_FIRST_UID, _FIRST_UID + _USERS))
         if not stat.S_ISDIR(about.st_mode) or about.st_uid not in own:
             return False
         try:
@@ -67,52 +72,35 @@ def _left_behind(folder: Path) -> bool:
         os.close(owner)
 
 
-class WarmParent:
-    """One warm parent in its walls. Use as a context manager; `kernel()` gives a running kernel's process."""
+@dataclass(frozen=True)
+class Place:
+    """One worker's place at a warm parent, as whatever process is told of it can use it.
 
-    def __init__(self, index: int = 0, *, cold: bool = False):
-        self._uid = _FIRST_UID + index if os.getuid() == 0 else None
-        sweep()
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_ROOT))  # short: a socket's path has 107 bytes
-        self._owner = os.open(self.folder / _OWNER, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._owner, fcntl.LOCK_EX)  # ends with this process, however it ends
-        (self.folder / "slots").mkdir()
-        for path in (self.folder, self.folder / "slots"):
-            self.give(path)
-        inside = [python_inside(), "-m", "autograder.sandbox.parent", f"{INSIDE_RUN}/control"] + ["--cold"] * cold
-        try:
-            self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 — closed in `close`
-            command = outer_walls(self.folder, self._uid, gpus.own()) + inside
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, text=True
-            )
-            self._wait_until_ready()
-        except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            os.close(self._owner)
-            raise
+    Attributes:
+        folder: the warm parent's.
+        number: of the place, from 0.
+        uid: the ordinary user that its kernels run as; None where that is our own.
+        process: a pidfd of the warm parent's in the process that holds this; -1: it has ended.
+    """
+
+    folder: Path
+    number: int
+    uid: int | None
+    process: int
+
+    @property
+    def control(self) -> Path:
+        return self.folder / f"control-{self.number}"
 
     def give(self, path: Path) -> None:
-        if self._uid is not None:
-            os.chown(path, self._uid, self._uid)
-
-    def _wait_until_ready(self) -> None:
-        ready, _, _ = select.select([self._process.stdout], [], [], _READY_S)
-        if ready and self._process.stdout.readline() == "ready\n":
-            return
-        self._process.kill()
-        self._process.wait()
-        raise NoSandbox(f"The sandbox could not be started. It said:\n{self.said()}")
-
-    def said(self) -> str:
-        """The end of what the warm parent wrote to its log."""
-        self._log.seek(0)
-        return self._log.read()[-4000:]
+        if self.uid is not None:
+            os.chown(path, self.uid, self.uid)
 
     def slot(self, files: Path | None = None) -> "Slot":
         """A new slot: the folder of one kernel's sockets, and copies of the data files that it starts with."""
         folder = self.folder / "slots" / uuid.uuid4().hex[:8]
-        (folder / "sockets").mkdir(parents=True)
+        folder.mkdir(0o700)
+        (folder / "sockets").mkdir()
         if files is not None:
             shutil.copytree(files, folder / "files", ignore=shutil.ignore_patterns("*.ipynb"), symlinks=True)
         for path in (folder, *folder.rglob("*")):
@@ -120,17 +108,92 @@ class WarmParent:
         return Slot(self, folder)
 
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return self.process >= 0 and not select.select([self.process], [], [], 0)[0]
+
+    def said(self) -> str:
+        """The end of what the warm parent wrote to its log."""
+        with contextlib.suppress(OSError):
+            return (self.folder / "log").read_text("utf-8", "replace")[-4000:]
+        return ""
+
+
+class WarmParent:
+    """One warm parent in its walls, with a place for each worker. Use as a context manager.
+
+    Args:
+        index: with workers after it, tells its users from those of others.
+        cold: its kernels are fresh interpreters.
+        workers: how many places.
+        wait: until it is ready; without, the first kernel waits, and says when there is no sandbox.
+    """
+
+    def __init__(self, index: int = 0, *, cold: bool = False, workers: int = 1, wait: bool = True):
+        root = os.getuid() == 0
+        self.cold = cold
+        sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_ROOT))  # short: a socket's path has 107 bytes
+        self._owner = os.open(self.folder / _OWNER, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._owner, fcntl.LOCK_EX)  # ends with this process, however it ends
+        # others may go through to a slot, which is its user's alone
+        for path in (self.folder, self.folder / "slots"):
+            path.mkdir(exist_ok=True)
+            path.chmod(0o711)
+        uids = [_FIRST_UID + (index + n) % _USERS if root else None for n in range(workers)]
+        listeners = []
+        try:
+            for number in range(workers):  # ours already, so that a kernel can be asked for while the parent imports
+                listeners.append(socket.socket(socket.AF_UNIX))
+                listeners[-1].bind(str(self.folder / f"control-{number}"))
+                (self.folder / f"control-{number}").chmod(0o600)
+                listeners[-1].listen(64)
+            places = [f"{s.fileno()}:{'' if u is None else u}" for s, u in zip(listeners, uids, strict=True)]
+            inside = [python_inside(), "-m", "autograder.sandbox.parent", *places, *["--cold"] * cold]
+            command = outer_walls(self.folder, root, gpus.own()) + inside
+            with open(self.folder / "log", "w", opener=lambda p, f: os.open(p, f | os.O_APPEND, 0o600)) as log:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    pass_fds=[s.fileno() for s in listeners],
+                )
+            self._pidfd = os.pidfd_open(self._process.pid)
+            self.places = [Place(self.folder, n, u, self._pidfd) for n, u in enumerate(uids)]
+            if wait:
+                self._wait_until_ready()
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            os.close(self._owner)
+            raise
+        finally:
+            for listener in listeners:
+                listener.close()
+
+    def _wait_until_ready(self) -> None:
+        ready, _, _ = select.select([self._process.stdout], [], [], _READY_S)
+        if ready and self._process.stdout.readline() == "ready\n":
+            return
+        self._process.kill()
+        self._process.wait()
+        raise NoSandbox(f"The sandbox could not be started. It said:\n{self.places[0].said()}")
 
     @property
-    def control(self) -> Path:
-        return self.folder / "control"
+    def pid(self) -> int:
+        return self._process.pid
+
+    def slot(self, files: Path | None = None) -> "Slot":
+        """A new slot at the first place."""
+        return self.places[0].slot(files)
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
 
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
         self._process.stdout.close()
-        self._log.close()
+        os.close(self._pidfd)
         shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._owner)
 
@@ -159,8 +222,8 @@ def why_no_sandbox() -> str:
 class Slot:
     """One kernel's place: the folder `sockets` outside is `SOCKETS_INSIDE` to its kernel."""
 
-    def __init__(self, parent: WarmParent, folder: Path):
-        self._parent, self.folder = parent, folder
+    def __init__(self, place: Place, folder: Path):
+        self._place, self.folder = place, folder
         self.sockets = folder / "sockets"
         self.process: int | None = None  # pidfd
         self._group: ControlGroup | None = None
@@ -171,29 +234,42 @@ class Slot:
         """Put a small file into `sockets`, where the kernel may read it."""
         path = self.sockets / name
         path.write_text(text)
-        self._parent.give(path)
+        self._place.give(path)
 
     def start(self, limits: Limits) -> None:
         """Start the kernel; its connection file must lie in `sockets`. Raises NoSandbox when it could not be made."""
         group = ControlGroup.make(
-            f"{self._parent.folder.name}.{self.folder.name}", limits.memory_mb, limits.processes + 8
+            f"{self._place.folder.name}.{self.folder.name}", limits.memory_mb, limits.processes + 8
         )
+        self._group = group  # from here on `close` takes it away
         self._line = socket.socket(socket.AF_UNIX)
-        self._line.connect(str(self._parent.control))
         request = {"slot": self.folder.name, "limits": limits.to_json(), "supervise": group is None}
-        self._line.sendall(json.dumps(request).encode() + b"\n")
         descriptors = array.array("i")
-        _, ancillary, _, _ = self._line.recvmsg(1, socket.CMSG_SPACE(descriptors.itemsize))
+        try:
+            self._line.connect(str(self._place.control))
+            self._line.settimeout(_READY_S)  # it may still be importing
+            self._line.sendall(json.dumps(request).encode() + b"\n")
+            _, ancillary, _, _ = self._line.recvmsg(1, socket.CMSG_SPACE(descriptors.itemsize))
+        except OSError as error:
+            raise NoSandbox(f"The warm parent does not answer ({error}). It said:\n{self._place.said()}") from None
         if not ancillary:
-            raise NoSandbox(
-                f"The walls around a kernel could not be made. The warm parent said:\n{self._parent.said()}"
-            )
+            raise NoSandbox(f"The walls around a kernel could not be made. The warm parent said:\n{self._place.said()}")
         descriptors.frombytes(ancillary[0][2][: descriptors.itemsize])
         self.process = descriptors[0]
-        self._group = group
         if group is not None:
             group.enter(_pid(self.process))
         self._line.send(b"G")
+
+    def wait_until_sealed(self, seconds: float) -> None:
+        """Waits for the kernel's sockets. TimeoutError when they are not there in time, EOFError when it ended."""
+        self._line.settimeout(seconds)
+        if self._line.recv(1) != b"S":
+            raise EOFError("its process ended as it started")
+
+    def begin(self) -> None:
+        """From now on the time that it may take counts: it was started ahead of its use."""
+        with contextlib.suppress(OSError):  # when it has ended, its process says so
+            self._line.send(b"U")
 
     def limits_hit(self) -> set[str]:
         """Of "memory" and "processes", what the kernel or a process that it started ran into so far."""
@@ -217,7 +293,7 @@ class Slot:
                 self._line.settimeout(_TOLD_S)
                 letter = b""
                 with contextlib.suppress(OSError):
-                    letter = self._line.recv(1)
+                    letter = self._line.recv(2).removeprefix(b"S") or self._line.recv(1)
                 self.reason = _REASONS.get(letter, "lost")
             self.signal(signal.SIGKILL)
             select.select([self.process], [], [], 5.0)

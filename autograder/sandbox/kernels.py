@@ -3,7 +3,7 @@
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from autograder.sandbox.client import WarmParent
+from autograder.sandbox.client import Place, WarmParent
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.provisioner import SandboxProvisioner
 
@@ -17,7 +17,7 @@ class _OneSpec(KernelSpecManager):
         return KernelSpec(argv=["python3"], name=NAME, display_name="Python 3 in the sandbox", language="python")
 
 
-def kernel_manager(parent: WarmParent, limits: Limits, **traits) -> KernelManager:
+def kernel_manager(parent: Place | WarmParent, limits: Limits, **traits) -> KernelManager:
     """A manager (not started) whose kernels `parent` makes, within `limits`. `traits`: of the manager's class."""
     manager_class = traits.pop("manager_class", KernelManager)
     manager = manager_class(kernel_spec_manager=_OneSpec(), kernel_name=NAME, **traits)

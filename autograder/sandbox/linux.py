@@ -64,6 +64,17 @@ def drop_capabilities() -> None:
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
+def become(uid: int) -> None:
+    """Root becomes the ordinary user and group `uid` for good: no other group, no capability, no means to gain one."""
+    for capability in range(_LAST_CAPABILITY + 1):
+        _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    drop_capabilities()
+    prctl(PR_SET_DUMPABLE, 1)  # a change of user takes /proc/self away, and with it the files that map users
+
+
 def map_user(uid: int, gid: int, inside: int) -> None:
     """In a new user namespace: `uid` and `gid` outside are the one user and group `inside`."""
     for name, text in (("setgroups", "deny"), ("uid_map", f"{inside} {uid} 1"), ("gid_map", f"{inside} {gid} 1")):

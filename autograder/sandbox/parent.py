@@ -1,18 +1,21 @@
 """The warm parent: imports torch, numpy and matplotlib once, then forks a walled-in Jupyter kernel for every request.
 
-Runs inside the outer walls (`walls.py`), as an ordinary user, with one thread, and never touches CUDA: only so is fork
-safe. Started as `python -m autograder.sandbox.parent SOCKET`; with `--cold` it imports nothing and every kernel is a
-fresh interpreter in the same walls: slower, needed where a fork is not possible (a GPU), and what warm kernels are
-compared with.
+Runs inside the outer walls (`walls.py`), with one thread, and never touches CUDA: only so is fork safe. Started as
+`python -m autograder.sandbox.parent DESCRIPTOR:UID…`, a listening socket for each worker and the ordinary user that the
+worker's hand-ins run as (empty: the one we are): a server is forked for each, so that two workers share the memory of
+the imports, and no user's budget of processes. With `--cold` nothing is imported and every kernel is a fresh
+interpreter in the same walls: slower, needed where a fork is not possible (a GPU), and what warm kernels are compared
+with.
 
 A request is one JSON line {"slot", "limits", "supervise"}. The answer is the byte "P" with a pidfd of the
-kernel. The client puts that process into its control group and sends "G"; then the kernel goes on. The connection is
-the kernel's life line: when it closes, however the client died, the kernel and all it started are killed. The guardian
-says on the connection how the kernel ended: "W" the clock, "M" memory, "C" processor time, "K" killed by somebody else
-(nothing inside can do that to the first process of its namespace), "E" in any other way, by its own doing. A connection
-that closes without a letter is a guardian that was killed.
+kernel. The client puts that process into its control group and sends "G"; then the kernel goes on. "S" says that its
+sockets are there and sealed. The client sends "U" when it begins to use a kernel: from then on its clock counts. The
+connection is the kernel's life line: when it closes, however the client died, the kernel and all it started are killed.
+The guardian says on the connection how the kernel ended: "W" the clock, "M" memory, "C" processor time, "K" killed by
+somebody else (nothing inside can do that to the first process of its namespace), "E" in any other way, by its own
+doing. A connection that closes without a letter is a guardian that was killed.
 
-Process by request:   parent → guardian (leaves the namespaces) → kernel (pid 1 of its own)
+Process by request:   parent → server → guardian (leaves the namespaces) → kernel (pid 1 of its own)
 """
 
 import array
@@ -53,6 +56,17 @@ _WARM = (
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
     "ipykernel.zmqshell",
+    # what a kernel imports as it starts: half of the time that this takes
+    "ipykernel.debugger",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.magics.ast_mod",
+    "IPython.core.magics.execution",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "encodings.idna",
+    "tornado.platform.asyncio",
+    "tornado.queues",
     "autograder.bridge.notebook",  # the student's end of the tests
     "autograder.sandbox.seccomp",
     "pyseccomp",
@@ -64,7 +78,9 @@ def warm_up() -> None:
     for name in _WARM:
         importlib.import_module(name)
     import torch
+    from matplotlib.backends.registry import backend_registry
 
+    backend_registry.list_all()  # reads what every installed package says of itself
     torch.set_num_threads(1)
     if linux.threads() != 1:
         raise RuntimeError(f"the warm parent has {linux.threads()} threads; forking is safe from one only")
@@ -74,14 +90,29 @@ def warm_up() -> None:
     gc.freeze()  # the children's garbage collector leaves these pages shared
 
 
-def serve(path: str) -> None:
-    """Answer requests for ever."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    control = socket.socket(socket.AF_UNIX)
-    control.bind(path)
-    os.chmod(path, 0o600)
-    control.listen(64)
+def serve(places: list[tuple[int, int | None]]) -> None:
+    """Answer requests for ever. `places`: a listening socket's descriptor, and the user who answers there."""
     print("ready", flush=True)
+    for descriptor, uid in places:
+        if os.fork() == 0:
+            try:
+                os.closerange(3, descriptor), os.closerange(descriptor + 1, max(d for d, _ in places) + 1)
+                if uid is not None:
+                    linux.become(uid)
+                linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+                _serve(socket.socket(fileno=descriptor))
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(1)
+        os.close(descriptor)
+    os.wait()  # when one server has ended, so do the others: all of them are to be started anew
+    sys.exit("a server of kernels ended")
+
+
+def _serve(control: socket.socket) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         connection, _ = control.accept()
         line = _read_line(connection)
@@ -146,7 +177,8 @@ def _guard(request: dict, connection: socket.socket) -> None:
         if connection.recv(1) != b"G":
             return
         start.send(b"G")
-        _seal_sockets(kernel)
+        if _seal_sockets(kernel):
+            connection.send(b"S")
         reason = _watch(connection, kernel, limits, supervise=request.get("supervise", False))
         if not reason and select.select([kernel], [], [], 0)[0]:
             reason = _how_it_ended(pid, limits)
@@ -165,17 +197,18 @@ def _how_it_ended(pid: int, limits: Limits) -> bytes:
     return b"C" if used.ru_utime + used.ru_stime >= limits.cpu_s - 1 else b"K"
 
 
-def _seal_sockets(kernel: int) -> None:
+def _seal_sockets(kernel: int) -> bool:
     """When the kernel has bound its sockets, make their folder read-only: it lies on a real disk, without a cap.
 
-    Guardian and kernel share the mounts; only the guardian still may change them.
+    False when it ended before. Guardian and kernel share the mounts; only the guardian still may change them.
     """
     folder = Path(INSIDE_JOB, SOCKETS)
     while not select.select([kernel], [], [], 0.002)[0]:
         if len(list(folder.glob("zmq-*"))) == len(("shell", "iopub", "stdin", "control", "heartbeat")):
             flags = linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV
             linux.mount("none", str(folder), flags=flags)
-            return
+            return True
+    return False
 
 
 def _watch(connection, kernel: int, limits: Limits, supervise: bool) -> bytes:
@@ -184,9 +217,17 @@ def _watch(connection, kernel: int, limits: Limits, supervise: bool) -> bytes:
     while True:
         left = end - time.monotonic()
         ready, _, _ = select.select([connection, kernel], [], [], max(0.0, min(left, _WATCH_S) if supervise else left))
-        if ready:
+        if kernel in ready:
             return b""
-        if left <= 0:
+        if connection in ready:
+            try:
+                said = connection.recv(1)
+            except ConnectionError:  # it left something unread
+                said = b""
+            if said != b"U":
+                return b""
+            end = time.monotonic() + limits.wall_s  # a kernel that was started ahead of time has waited until now
+        if left <= 0 and not ready:
             return b"W"
         if supervise and _memory_mb() > limits.memory_mb:
             return b"M"
@@ -263,4 +304,5 @@ def _copy_files(source: Path, target: Path) -> None:
 if __name__ == "__main__":
     if "--cold" not in sys.argv:
         warm_up()
-    serve(sys.argv[1])
+    words = [word.partition(":") for word in sys.argv[1:] if word != "--cold"]
+    serve([(int(descriptor), int(uid) if uid else None) for descriptor, _, uid in words])

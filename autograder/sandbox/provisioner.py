@@ -6,6 +6,7 @@ Chosen by a kernelspec whose metadata says `"kernel_provisioner": {"provisioner_
 
 import asyncio
 import atexit
+import contextlib
 import json
 import os
 import signal
@@ -16,14 +17,24 @@ from typing import Any
 from jupyter_client.provisioning import KernelProvisionerBase
 from traitlets import Any as AnyTrait
 
-from autograder.sandbox.client import SOCKETS_INSIDE, Slot, WarmParent
+from autograder.sandbox.client import SOCKETS_INSIDE, Place, Slot, WarmParent
 from autograder.sandbox.limits import Limits
 
 _parents: dict[tuple[int, bool], WarmParent] = {}  # by process: a fork of this one must not use its parent's
+_lent: dict[bool, Place] = {}  # by whether it is cold: a place at a parent of another process's
 
 
-def parent_of_kernels(cold: bool = False) -> WarmParent:
-    """This process's parent of warm (or cold) kernels, started at the first call, and again when it has died."""
+def lend(cold: bool, folder: Path, number: int, uid: int | None, pid: int) -> None:
+    """From now on this process's kernels come from a parent that the process which started us keeps."""
+    with contextlib.suppress(ProcessLookupError):
+        _lent[cold] = Place(folder, number, uid, os.pidfd_open(pid))
+
+
+def parent_of_kernels(cold: bool = False) -> Place | WarmParent:
+    """What gives this process warm (or cold) kernels: a place that was lent, as long as its parent lives; else a parent
+    of its own, started at the first call, and again when it has died."""
+    if cold in _lent and _lent[cold].alive():
+        return _lent[cold]
     key = (os.getpid(), cold)
     if key in _parents and not _parents[key].alive():
         _close(key)
@@ -42,7 +53,7 @@ def _close(key: tuple[int, bool]) -> None:
 class SandboxProvisioner(KernelProvisionerBase):
     """Life of one kernel in the sandbox. jupyter_client calls pre_launch, launch_kernel, …, cleanup in this order."""
 
-    kernels: WarmParent | None = AnyTrait(None, allow_none=True)  # None: this process's own parent
+    kernels: Place | WarmParent | None = AnyTrait(None, allow_none=True)  # None: this process's own parent
     limits: Limits | None = AnyTrait(None, allow_none=True)  # None: the kernelspec's
     slot: Slot | None = None
 

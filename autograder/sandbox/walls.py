@@ -26,10 +26,10 @@ class NoSandbox(RuntimeError):
     """This machine cannot make the walls; the message says what to install or allow."""
 
 
-def outer_walls(run_folder: Path, uid: int | None, gpu: Gpu | None = None) -> list[str]:
+def outer_walls(run_folder: Path, root: bool, gpu: Gpu | None = None) -> list[str]:
     """The command line in front of the warm parent's: `env -i … bwrap … --`.
 
-    `uid`: the ordinary user that everything inside runs as, when we are root; None when we are that user already.
+    `root`: we are root; then the warm parent becomes ordinary users (`linux.become`) before it serves anybody.
     `gpu`: whose device nodes are in sight; no other device is.
     Raises NoSandbox when bubblewrap is not installed.
     """
@@ -42,10 +42,8 @@ def outer_walls(run_folder: Path, uid: int | None, gpu: Gpu | None = None) -> li
     # root makes the mounts, so that a Python under a private home can be bound, and drops to `uid` inside;
     # an ordinary user needs a user namespace to mount anything
     walls += ["--cap-drop", "ALL"]
-    walls += (
-        ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"] if uid is not None else []
-    )
-    walls += ["--cap-add", "CAP_SYS_ADMIN"] if uid is not None else ["--unshare-user"]
+    walls += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"] if root else []
+    walls += ["--cap-add", "CAP_SYS_ADMIN"] if root else ["--unshare-user"]
     walls += _system() + _python() + _course()
     walls += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(16 << 20), "--tmpfs", "/dev/shm"]
     walls += [
@@ -63,20 +61,10 @@ def outer_walls(run_folder: Path, uid: int | None, gpu: Gpu | None = None) -> li
     for name, value in (_environment() | (gpu.environment() if gpu else {})).items():
         walls += ["--setenv", name, value]
     walls += ["--"]
-    if uid is not None:
+    if root:
         # for root, bubblewrap covers parts of /proc, and a kernel's namespace may mount its own /proc only where one
-        # lies open; what can be written there is root's, which nobody is after the next program
+        # lies open; what can be written there is root's, which nobody is once `parent.py` has given that up
         walls += ["/bin/sh", "-c", 'mount -t proc -o nosuid,nodev,noexec proc /proc && exec "$@"', "sh"]
-        setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
-        walls += [
-            setpriv,
-            f"--reuid={uid}",
-            f"--regid={uid}",
-            "--clear-groups",
-            "--no-new-privs",
-            "--bounding-set=-all",
-        ]
-        walls += ["--inh-caps=-all"]
     return walls
 
 
