@@ -1,10 +1,12 @@
-"""How long a frame takes in Chromium while the start is dragged: `python tests/figures/bench_frames.py`.
+"""How long a frame takes in Chromium while a reader drags: `python tests/figures/bench_frames.py`.
+
+In the race of descent the start is dragged, in the signals through depth the sliders of n·Var(w) and of the width.
 
 60 frames a second leave 16.7 ms to each. Two times are told: between frames (requestAnimationFrame, which waits for the
 screen) and what the figure itself computes in a frame (its own tick).
 """
 
-from unmagic.figures import STATIC, DescentRace
+from unmagic.figures import STATIC, DescentRace, SignalsThroughDepth
 from unmagic.figures.base import Still
 from unmagic.figures.descent_race import PRESETS
 
@@ -45,6 +47,32 @@ DRAG = """async (frames) => {
   return { between, own, draws: document.querySelector(".unmagic-live").dataset.mapDraws };
 }"""
 
+# The same for a slider, which goes through its range and back.
+SLIDE = """async ([label, frames]) => {
+  const root = document.querySelector(".unmagic-live");
+  const named = [...root.querySelectorAll("label")].find((l) => l.textContent === label);
+  const range = document.getElementById(named.htmlFor);
+  const own = [], between = [];
+  const real = window.requestAnimationFrame.bind(window);
+  window.requestAnimationFrame = (f) => real((time) => {
+    const before = performance.now();
+    f(time);
+    own.push(performance.now() - before);
+  });
+  const passes = Number(root.dataset.passes);
+  let last = null;
+  for (let k = 1; k <= frames; k++) {
+    const way = 0.5 - 0.4 * Math.cos(k / 40);
+    range.value = Number(range.min) + way * (range.max - range.min);
+    range.dispatchEvent(new Event("input", { bubbles: true }));
+    const now = await new Promise(real);
+    if (last !== null) between.push(now - last);
+    last = now;
+  }
+  return { between, own, draws: `${Number(root.dataset.passes) - passes} of ${frames}` };
+}"""
+SIGNALS = [("n·Var(w)", 64, 20), ("n·Var(w)", 64, 50), ("n·Var(w)", 256, 50), ("Width n", 64, 20)]
+
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args):
@@ -53,7 +81,8 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 def main(frames: int = 240) -> None:
     os.environ["UNMAGIC_BOOK"] = "1"
-    DescentRace.still = lambda self: Still("a still", "data:,", "data:,")
+    for figure in (DescentRace, SignalsThroughDepth):
+        figure.still = lambda self: Still("a still", "data:,", "data:,")
     with TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         (folder / "figures").symlink_to(STATIC)
@@ -62,26 +91,34 @@ def main(frames: int = 240) -> None:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox", "--disable-quic"]
         )
-        print(f"{'surface':<12} {'screen':>9}  between frames: median, 95 %   own work: median, 95 %   maps painted")
-        for surface in PRESETS:
-            markup = DescentRace(surface).markup()
+        print(f"{'figure':<40} between frames: median, 95 %   own work: median, 95 %   maps painted or passes")
+        address = f"http://127.0.0.1:{server.server_port}/page.html"
+
+        def measure(name, figure, ready, scale, code, argument):
             loader = '<script type="module" src="figures/loader.js"></script>'
-            (folder / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{markup}{loader}", encoding="utf-8")
+            page_text = f"<!doctype html><meta charset=utf-8>{figure.markup()}{loader}"
+            (folder / "page.html").write_text(page_text, encoding="utf-8")
+            page = browser.new_page(viewport={"width": 900, "height": 900}, device_scale_factor=scale)
+            page.goto(address)
+            page.wait_for_selector(ready)
+            page.wait_for_timeout(500)
+            told = page.evaluate(code, argument)
+            times = []
+            for part in ("between", "own"):
+                ordered = sorted(told[part])
+                times += [ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.95)]]
+            print(
+                f"{name + f', screen {scale}×':<40} {times[0]:>12.1f} ms {times[1]:>8.1f} ms"
+                f" {times[2]:>14.1f} ms {times[3]:>6.1f} ms   {told['draws']:>12}"
+            )
+            page.close()
+
+        for surface in PRESETS:
             for scale in (1, 2):
-                page = browser.new_page(viewport={"width": 900, "height": 900}, device_scale_factor=scale)
-                page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
-                page.wait_for_selector("[data-map-draws]")
-                page.wait_for_timeout(500)
-                told = page.evaluate(DRAG, frames)
-                times = []
-                for part in ("between", "own"):
-                    ordered = sorted(told[part])
-                    times += [ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.95)]]
-                print(
-                    f"{surface:<12} {scale:>8}×  {times[0]:>12.1f} ms {times[1]:>8.1f} ms"
-                    f" {times[2]:>14.1f} ms {times[3]:>6.1f} ms   {told['draws']:>9}"
-                )
-                page.close()
+                measure(f"race on {surface}", DescentRace(surface), "[data-map-draws]", scale, DRAG, frames)
+        for label, width, depth in SIGNALS:
+            figure = SignalsThroughDepth(width=width, depth=depth)
+            measure(f"{label}, {width} units, {depth} layers", figure, "[data-passes]", 2, SLIDE, [label, frames])
         browser.close()
         server.shutdown()
 

@@ -81,10 +81,12 @@ class TestPasses:
         h = signals.propagate(**python).h
         for layer in range(1, 7):
             zero = h[layer] == 0
+            alike = h[layer].mean(0).var(correction=0) / h[layer].var(correction=0)
             assert got[layer] == {
                 "saturated": 0,
                 "zero": zero.double().mean().item(),
                 "dead": int(zero.all(0).sum()),
+                "alike": pytest.approx(alike.item()),
             }
         assert sum(layer["dead"] for layer in got[1:]) > 0, "else nothing is tested"
 

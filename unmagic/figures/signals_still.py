@@ -9,7 +9,9 @@ from unmagic.style import PALETTES
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 __all__ = ["data_address", "draw"]
 
@@ -43,6 +45,7 @@ def draw(passed: Pass, activation: str, theme: str) -> Figure:
             colour, line, label = LOOKS[name]
             below.semilogy(layers, values[-len(h) :], line, color=palette[colour], linewidth=2, label=label)
         below.set(xlabel="layer", ylabel="standard deviation", xlim=(0.4, len(h) + 0.6))
+        below.xaxis.set_major_locator(MaxNLocator(integer=True))
         below.legend(fontsize=8, facecolor=paper, edgecolor="none", labelcolor=ink)
         for axes in (above, middle, below):
             axes.set_facecolor(paper)
@@ -53,12 +56,17 @@ def draw(passed: Pass, activation: str, theme: str) -> Figure:
 def _spindles(axes: Axes, layers: np.ndarray, span: tuple[float, float], colour: str) -> None:
     """A histogram of each row of `layers`, on its side; one that has shrunk to a line is drawn as a line."""
     low, high = span
+    bars = []
     for layer, values in enumerate(layers, start=1):
         mean, deviation = values.mean(), values.std()
         own = max(low, mean - 3.5 * deviation), min(high, mean + 3.5 * deviation)
         counts, edges = np.histogram(values, BINS, own if high - low > 8 * (own[1] - own[0]) else span)
         peak = np.sort(counts)[-2] if (values == 0).mean() > 0.05 else counts.max()  # zeros do not set the scale
-        wide = 0.46 * np.minimum(1.0, counts / max(1, peak))
-        thick = max(edges[1] - edges[0], (high - low) / 100)
-        axes.barh((edges[:-1] + edges[1:]) / 2, 2 * wide, left=layer - wide, height=thick, color=colour)
+        wide = 0.46 * np.minimum(1.0, counts / max(1, peak))  # (BINS,)
+        middle = (edges[:-1] + edges[1:]) / 2
+        half = max(edges[1] - edges[0], (high - low) / 100) / 2
+        x = layer + np.stack([-wide, wide, wide, -wide], axis=1)
+        y = np.stack([middle - half, middle - half, middle + half, middle + half], axis=1)
+        bars.append(np.stack([x, y], axis=2)[counts > 0])  # rectangles, (bars, 4, 2)
+    axes.add_collection(PolyCollection(np.concatenate(bars), facecolor=colour, edgecolor="none"))
     axes.set_ylim(low, high)

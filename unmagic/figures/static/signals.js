@@ -171,19 +171,25 @@ function weightGradientDeviation(d, h, n) {
 	return Math.sqrt(Math.max(0, squares / (BATCH * n) ** 2 - mean * mean));
 }
 
-/** Shares of a layer's activations that are saturated and that are 0, and how many units are 0 for every example. */
+/**
+ * Of a layer's activations: the shares that are `saturated` and `zero`; how many units are `dead`, 0 for every example; and `alike`, the
+ * share of their variance that is the same for every example.
+ */
 function idle(h, { slope, steepest }, n) {
 	let [saturated, zero, dead] = [0, 0, 0];
+	const means = new Float64Array(n);
 	for (let j = 0; j < n; j++) {
 		let zeros = 0;
 		for (let at = j; at < h.length; at += n) {
+			means[j] += h[at] / BATCH;
 			if (h[at] === 0) zeros++;
 			if (steepest && slope(h[at]) < SATURATED * steepest) saturated++;
 		}
 		zero += zeros;
 		if (zeros === BATCH) dead++;
 	}
-	return { saturated: saturated / h.length, zero: zero / h.length, dead };
+	const alike = (standardDeviation(means) / standardDeviation(h)) ** 2;
+	return { saturated: saturated / h.length, zero: zero / h.length, dead, alike };
 }
 
 /** counts of values in `bins` equal bins from low to high; what lies outside is left out. */
@@ -267,14 +273,15 @@ export function moments(activation, q) {
 
 /**
  * The standard deviations of `propagate` as theory predicts them, and for each layer `factor`, by which it multiplies the variance of
- * the gradients on their way back, and `slope`, E[φ′²]. Without normalization the factor is n·Var(w)·E[φ′²] (Glorot & Bengio 2010; He et al. 2015;
+ * the gradients on their way back, `slope`, E[φ′²], and `divisor`, what a normalization divides by, over n·Var(w). Without normalization the factor is n·Var(w)·E[φ′²] (Glorot & Bengio 2010; He et al. 2015;
  * Schoenholz et al. 2017); normalization divides it by the variance of u, which has the same n·Var(w) in it, and batch norm with finite
  * batches multiplies it by (B − 2)/(B − 3) (Yang et al. 2019, who prove it for linear layers).
  */
 export function theory({ activation, normalization, nVar, depth }) {
 	const list = () => new Array(depth + 1).fill(NaN);
-	const [activations, unitGradients, weightGradients, factor, slope, spread] = Array.from({ length: 6 }, list);
+	const [activations, unitGradients, weightGradients, factor, slope, divisor] = Array.from({ length: 6 }, list);
 	activations[0] = 1;
+	const spread = list();
 	let before = { mean: 0, square: 1 };
 	const batched = normalization === "batch";
 	const spreadOf = ({ mean, square }) => (batched ? square - mean * mean : square); // batch norm takes a unit's mean away
@@ -287,7 +294,8 @@ export function theory({ activation, normalization, nVar, depth }) {
 		activations[l] = Math.sqrt(Math.max(0, now.square - now.mean ** 2));
 		slope[l] = now.slope;
 		factor[l] = nVar * now.slope;
-		if (normalization !== "none") factor[l] /= variance + EPSILON;
+		divisor[l] = (variance + EPSILON) / nVar;
+		if (normalization !== "none") factor[l] = now.slope / divisor[l];
 		if (batched) factor[l] *= (BATCH - 2) / (BATCH - 3);
 		before = now;
 	}
@@ -297,5 +305,5 @@ export function theory({ activation, normalization, nVar, depth }) {
 		// examples pull in independent directions: their mean is √B smaller
 		weightGradients[l] = unitGradients[l - 1] * Math.sqrt(spread[l] / (nVar * BATCH));
 	}
-	return { activations, unitGradients, weightGradients, factor, slope, spread };
+	return { activations, unitGradients, weightGradients, factor, slope, divisor };
 }

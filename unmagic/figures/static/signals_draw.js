@@ -5,7 +5,7 @@ import { histogram } from "./signals.js";
 
 export const BINS = 45;
 const FONT = "12px system-ui, sans-serif";
-const LEFT = 44; // for the labels of the axis; the same everywhere, so that layers stand below each other
+const LEFT = 56; // for the labels of the axis; the same everywhere, so that layers stand below each other
 const RIGHT = 8;
 
 /** The three curves: told apart by colour and by dash. */

@@ -18,7 +18,7 @@ const TRIES = [
 	["relu", "he", "none", "He’s n·Var(w) = 2 makes up for that half."],
 	["tanh", "large", "none", "Too large: nearly all units saturate, and yet the gradients explode. The few that are not saturated have large weights."],
 	["sigmoid", "xavier", "none", "φ′ of the sigmoid is ¼ at most: at n·Var(w) = 1 every layer divides the gradients by 4 or more."],
-	["sigmoid", "small", "batch", "Batch norm divides the weights’ size out. Now move n·Var(w): nothing changes."],
+	["sigmoid", "small", "batch", "Batch norm divides the weights’ size out. Now move n·Var(w): both signals stay as they are."],
 	["sigmoid", "small", "layer", "Layer norm does so too, but the sigmoid’s mean of ½ is in what it divides by, and the gradients still vanish."],
 ];
 
@@ -123,10 +123,11 @@ class SignalsThroughDepth extends Live {
 			return h("li", mark, label);
 		};
 		const cell = () => h("td");
-		this.cells = Array.from({ length: 6 }, () => [cell(), cell()]);
-		const heads = ["Activations h", "× from the layer before", "Gradients ∂J/∂h", "× from the layer after", "Gradients ∂J/∂W", "Idle"];
-		this.idleHead = h("th", { scope: "row" }, heads[5]);
-		const rows = this.cells.map((pair, k) => h("tr", k === 5 ? this.idleHead : h("th", { scope: "row" }, heads[k]), ...pair));
+		this.cells = Array.from({ length: 7 }, () => [cell(), cell()]);
+		const heads = ["Activations h", "× from the layer before", "Gradients ∂J/∂h", "× from the layer after", "Gradients ∂J/∂W", "Same for all examples"];
+		this.idleHead = h("th", { scope: "row" });
+		const rows = this.cells.map((pair, k) => h("tr", k < 6 ? h("th", { scope: "row" }, heads[k]) : this.idleHead, ...pair));
+		this.idleRow = rows[6];
 		this.caption = h("caption");
 		this.table = h("table", this.caption, h("thead", h("tr", h("td"), h("th", { scope: "col" }, "measured"), h("th", { scope: "col" }, "theory"))), h("tbody", ...rows));
 
@@ -143,12 +144,11 @@ class SignalsThroughDepth extends Live {
 		return h(
 			"div.unmagic-live.signals",
 			{ role: "group", "aria-label": "Signals through depth, a live figure" },
-			h("div.bar", ...Object.values(this.choices).map(({ root }) => root)),
-			h("div.settings", ...Object.values(this.sliders).map(({ root }) => root)),
+			h("div.settings", ...Object.values({ ...this.choices, ...this.sliders }).map(({ root }) => root)),
 			h("div.views",
 				h("div.left",
-					named("Activations, one histogram a layer", this.activations),
-					named("Gradients ∂J/∂h, which run from right to left", this.gradients),
+					named("Activations h →, one histogram a layer", this.activations),
+					named("← Gradients ∂J/∂h on their way back", this.gradients),
 					h("label.tick-box", this.ownScale, "Each layer on its own scale"),
 					named("Standard deviations, log scale", this.deviations,
 						h("ul.legend", ...Object.values(CURVES).map(swatch), swatch({ colour: "faint", dash: [], label: "theory" })))),
@@ -198,6 +198,9 @@ class SignalsThroughDepth extends Live {
 		const { pass, shown, expected } = this;
 		const L = shown.depth;
 		const layer = Math.min(this.get("layer"), L);
+		const { clientWidth: wide } = this.activations;
+		const drawn = [this.passes, layer, this.get("own_scale"), wide, this.oneActivation.clientWidth, devicePixelRatio].join();
+		if (drawn === this.drawnKey && this.ink) return; // a slice of a pass, and nothing to see yet
 		this.bin();
 		const ink = (this.ink ??= colours(this.root, INK));
 		const own = this.get("own_scale");
@@ -206,6 +209,7 @@ class SignalsThroughDepth extends Live {
 			draw(size.g, size, ...rest, ink);
 		};
 		const { allA, allG, a, g } = this.ranges;
+		this.drawnKey = drawn;
 		on(this.activations, drawSpindles, this.spindles[0], own ? null : allA, layer, "activations");
 		on(this.gradients, drawSpindles, this.spindles[1], own ? null : allG, layer, "unit-gradients");
 		on(this.deviations, drawDeviations, pass, expected, layer);
@@ -227,17 +231,19 @@ class SignalsThroughDepth extends Live {
 		const pairs = (name) => [pass[name], expected[name]];
 		const both = (name, f) => pairs(name).map(f);
 		const L = shown.depth;
-		const { saturated, zero, dead } = pass.idle[layer];
+		const { saturated, zero, dead, alike } = pass.idle[layer];
 		const share = (x) => `${Math.round(100 * x)} %`;
 		const relu = shown.activation === "relu";
 		this.caption.textContent = `Standard deviations in layer ${layer}`;
 		this.idleHead.textContent = relu ? "Zero; dead units" : "Saturated";
+		this.idleRow.hidden = !relu && !ACTIVATIONS[shown.activation].steepest;
 		const rows = [
 			both("activations", (x) => format(x[layer])),
 			both("activations", (x) => ratio({ 0: x, from: layer - 1, to: layer })),
 			both("unitGradients", (x) => format(x[layer])),
 			both("unitGradients", (x) => (layer < L ? ratio({ 0: x, from: layer + 1, to: layer }) : "starts here")),
 			both("weightGradients", (x) => format(x[layer])),
+			[share(alike), ""],
 			[relu ? `${share(zero)}; ${dead}` : share(saturated), relu ? `${share(0.5)}; 0` : ""],
 		];
 		rows.forEach((texts, k) => texts.forEach((said, column) => (this.cells[k][column].textContent = said)));

@@ -1,7 +1,7 @@
 // What a pass shows, said in sentences with its numbers.
 
 import { format } from "./kit.js";
-import { NORMALIZATIONS } from "./signals.js";
+import { BATCH, NORMALIZATIONS } from "./signals.js";
 
 const FLOAT32 = 1.18e-38; // its smallest normal number
 
@@ -29,21 +29,21 @@ export function describe(pass, expected, { activation, depth: L, width }) {
 		`Gradients ${backwards} on their way back: from ${format(g[L])} in layer ${L} to ${format(g[from])} in layer ${from}, ${times(perLayer(g, L, from), perLayer(expected.unitGradients, L, from))}.`,
 	];
 	const layers = pass.idle.slice(1);
-	const saturated = layers.map((layer) => layer.saturated);
-	const most = Math.max(...saturated);
-	if (most >= 0.01) said.push(`In layer ${saturated.indexOf(most) + 1}, ${Math.round(100 * most)} % of the activations are saturated: φ′ is below a twentieth of its largest value there.`);
-	const { zero, dead } = layers[L - 1];
+	const saturated = layers.reduce((sum, layer) => sum + layer.saturated, 0) / L;
+	if (saturated >= 0.005) said.push(`${Math.round(100 * saturated)} % of all activations are saturated: φ′ is below a twentieth of its largest value there.`);
+	const { zero, dead, alike } = layers[L - 1];
 	if (activation === "relu") said.push(`In layer ${L}, ${Math.round(100 * zero)} % of the activations are 0${dead ? `, and ${dead} of ${width} units are dead: 0 for every example` : ""}.`);
+	if (alike > 0.9) said.push(`${Math.floor(1000 * alike) / 10} % of the variance in layer ${L} is the same for every example: the inputs can hardly be told apart there.`);
 	if (Math.min(...a, ...g) < FLOAT32) said.push("What is below 1.2e−38 is lost in float32; here it is computed in float64.");
 	const bad = (word) => word === "vanish" || word === "explode";
 	return { text: said.join(" "), warn: bad(forwards) || bad(backwards), fates: [forwards, backwards] };
 }
 
 /** By what theory says that layer l multiplies the gradients, with its numbers in place. */
-export function factorInWords({ slope, factor, spread }, l, { normalization, nVar }) {
+export function factorInWords({ slope, factor, divisor }, l, { normalization, nVar }) {
 	const root = `${format(factor[l])}, their standard deviation by its root, ${format(Math.sqrt(factor[l]))}.`;
 	const start = `Theory: on its way back through layer ${l} the gradients’ variance is multiplied by`;
 	if (normalization === "none") return `${start} n·Var(w) · E[φ′²] = ${format(nVar)} · ${format(slope[l])} = ${root}`;
-	const by = normalization === "batch" ? "Var(h)" : "E[h²]";
-	return `${start} E[φ′²] / ${by} of the layer before = ${format(slope[l])} / ${format(spread[l])}${normalization === "batch" ? " · 30/29" : ""} = ${root} The weights’ own size cancels: ${NORMALIZATIONS[normalization].label} divides it out.`;
+	const [by, more] = normalization === "batch" ? ["Var(h)", ` · ${BATCH - 2}/${BATCH - 3}`] : ["E[h²]", ""];
+	return `${start} E[φ′²] / ${by}${more} = ${format(slope[l])} / ${format(divisor[l])}${more} = ${root} Here h is that of the layer before; the weights’ own size is not in it, for ${NORMALIZATIONS[normalization].label} divides it out.`;
 }
