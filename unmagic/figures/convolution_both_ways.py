@@ -160,8 +160,8 @@ class ConvolutionBothWays(Figure):
         """
         return convolution.passes(
             self.operation,
-            torch.tensor(self.picture),
-            torch.tensor(self.kernel),
+            torch.tensor(self.picture, dtype=torch.float64),
+            torch.tensor(self.kernel, dtype=torch.float64),
             window=self.window,
             stride=self.stride,
             padding=self.padding,
@@ -170,7 +170,7 @@ class ConvolutionBothWays(Figure):
             ceil_mode=self.ceil_mode,
             ties=self.ties,
             upstream=self.upstream,
-            gradients=torch.tensor(self.gradients),
+            gradients=torch.tensor(self.gradients, dtype=torch.float64),
         )
 
     def still(self) -> Still:

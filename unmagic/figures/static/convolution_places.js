@@ -87,7 +87,7 @@ export class Place {
 		this.title = h("span.title");
 		this.role = h("span.role");
 		this.cells = h("div.cells", { role: "grid" });
-		this.root = h(`section.place.${key}`, h("p.head", this.title, this.role), this.cells);
+		this.root = h(`section.place.${key}`, { "data-grid": key }, h("p.head", this.title, this.role), this.cells);
 		this.shape = "";
 	}
 
