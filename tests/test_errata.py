@@ -3,6 +3,7 @@
 import pytest
 import torch
 from pages import run_page
+from scipy import stats
 from torch import nn
 
 
@@ -96,3 +97,23 @@ def test_adversarial_training_helps_in_one_setting_and_costs_in_the_other(glued)
     assert glued["e-adv-helps-adversarial"] > glued["e-adv-helps-plain"] + 0.01
     assert glued["e-adv-costs-adversarial"] < glued["e-adv-costs-plain"] - 0.05
     assert glued["e-adv-costs-adversarial"] == pytest.approx(0.9, abs=0.02)  # what the one robust feature gives
+
+
+def test_the_rows_on_starting_weights_and_dropout_are_the_moments_of_a_rectified_normal(glued):
+    first, second = (stats.norm.expect(lambda z, k=k: z**k, lb=0) for k in (1, 2))
+    variance = second - first**2
+    assert (glued["e-sum-measured"], glued["e-sum-square"]) == pytest.approx((second, second), rel=0.05)
+    assert glued["e-sum-variance"] == pytest.approx(variance, rel=0.02)
+    assert glued["e-shift-formula"] == pytest.approx((second / 0.5 - first**2) / variance)
+    assert glued["e-shift-relu"] == pytest.approx(glued["e-shift-formula"], rel=0.02)
+
+
+def test_in_tanh_the_gradients_of_weights_stay_level_and_those_of_units_fade(glued):
+    assert glued["e-early-sums"] < 0.02 and 0.5 < glued["e-early-weights"] < 2
+    assert glued["e-early-sigmoid"] < 1e-6
+
+
+def test_a_sorted_test_set_normalised_by_itself_loses_its_classes(glued):
+    apart = stats.norm.cdf(1 / 0.5)  # means ±1, deviation ½
+    assert glued["e-kept-statistics"] == pytest.approx(apart, abs=0.02)
+    assert glued["e-sorted-statistics"] == pytest.approx(0.5, abs=0.05)
