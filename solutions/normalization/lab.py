@@ -247,12 +247,13 @@ checks.assert_close(
 # covariance of $z = M(x - \mu)$ is the identity. Let $\lambda_j$ and $v_j$ be the eigenvalues and eigenvectors of the
 # covariance of the training set, the $v_j$ being the columns of $V$. There are many such $M$. Two have names:
 #
-# $$M_\text{PCA} = (\Lambda + \epsilon)^{-1/2}\, V^\top, \qquad M_\text{ZCA} = V\, (\Lambda + \epsilon)^{-1/2}\, V^\top.$$
+# $$M_\text{PCA} = (\Lambda + \epsilon)^{-1/2}\, V^\top, \qquad
+# M_\text{ZCA} = V\, (\Lambda + \epsilon)^{-1/2}\, V^\top.$$
 #
 # In words: rotate onto the eigenvectors, then divide each new coordinate by the root of its variance. PCA whitening
 # stops there. ZCA whitening rotates back, and of all whitenings it changes the data least: a whitened image still looks
 # like the image. The small number $\epsilon \ge 0$, inside the root, keeps pixels that never change from being divided
-# by 0. A number: variances of 4 and 0.25 with $\epsilon = 0$ give $M = \mathrm{diag}(0.5, 2)$.
+# by 0. A number: variances of 4 and 1/16 with $\epsilon = 0$ give $M = \mathrm{diag}(0.5, 4)$.
 #
 # The rows of $M_\text{PCA}$ come with the **largest** variance first; the sign of a row is free. Divide by $n$ in the
 # covariance. `torch.linalg.eigh` gives the eigenvalues in ascending order.
@@ -281,8 +282,8 @@ def whitening(X: Tensor, zca: bool, eps: float) -> tuple[Tensor, Tensor]:
 
 
 # %% tests="whitening" points=1
-# four points on the axes: variances 4 and 0.25, and nothing to rotate
-cross = torch.tensor([[8.0**0.5, 0.0], [-(8.0**0.5), 0.0], [0.0, 0.5**0.5], [0.0, -(0.5**0.5)]], device=here)
+# four points on the axes: variances 4 and 1/16, and nothing to rotate
+cross = torch.tensor([[8.0**0.5, 0.0], [-(8.0**0.5), 0.0], [0.0, 0.125**0.5], [0.0, -(0.125**0.5)]], device=here)
 answer = whitening(cross + 3, False, 0.0)
 checks.assert_true(
     isinstance(answer, list | tuple) and len(answer) == 2,
@@ -297,26 +298,26 @@ checks.assert_dtype(answer[1], torch.float32, name="M", hint="Compute in float64
 checks.assert_finite(answer[1], name="M", hint="The eigenvalues of a covariance are positive: what are yours of?")
 checks.assert_close(
     answer[1].abs().sort(dim=1, descending=True).values[:, 0].sort().values,
-    torch.tensor([0.5, 2.0], device=here),
+    torch.tensor([0.5, 4.0], device=here),
     rtol=1e-3,
-    name="the numbers of M for variances 4 and 0.25, in ascending order",
-    hint="Divide by the root of the eigenvalue, 2 and 0.5, not by the eigenvalue; with n in the covariance, not n − 1.",
+    name="the numbers of M for variances 4 and 1/16, in ascending order",
+    hint="Divide by the root of the eigenvalue, 2 and 1/4, not by the eigenvalue; with n in the covariance, not n − 1.",
 )
 checks.assert_close(
     answer[1].abs(),
-    torch.tensor([[0.5, 0.0], [0.0, 2.0]], device=here),
+    torch.tensor([[0.5, 0.0], [0.0, 4.0]], device=here),
     rtol=1e-3,
     atol=1e-5,
-    name="M for variances 4 and 0.25, signs aside",
+    name="M for variances 4 and 1/16, signs aside",
     hint="The largest variance comes first: eigh gives it last, so turn the rows around, dim 0.",
 )
 checks.assert_close(
     whitening(cross, False, 2.0)[1].abs(),
-    torch.tensor([[6.0**-0.5, 0.0], [0.0, 2.25**-0.5]], device=here),
+    torch.tensor([[6.0**-0.5, 0.0], [0.0, 2.0625**-0.5]], device=here),
     rtol=1e-3,
     atol=1e-5,
-    name="M for variances 4 and 0.25 with ε = 2, signs aside",
-    hint="ε is added to the eigenvalue inside the root: 1/√(4 + 2) and 1/√(0.25 + 2).",
+    name="M for variances 4 and 1/16 with ε = 2, signs aside",
+    hint="ε is added to the eigenvalue inside the root: 1/√(4 + 2) and 1/√(1/16 + 2).",
 )
 tilted = torch.tensor([[2.0, 2.0, 1.0], [-2.0, -2.0, -1.0], [1.0, -1.0, 0.0], [-1.0, 1.0, 3.0]], device=here)
 mean, M = whitening(tilted, False, 0.0)
@@ -440,7 +441,7 @@ plt.show()
 # | scheme | $b$ | what it aims at |
 # |---|---|---|
 # | `"standard"` | $1/\sqrt{n_\text{in}}$ | was the habit; $n_\text{in}\mathrm{Var}(w) = 1/3$ |
-# | `"xavier"` | $\sqrt{6/(n_\text{in} + n_\text{out})}$ | 1, between the way there and the way back (Glorot and Bengio, 2010) |
+# | `"xavier"` | $\sqrt{6/(n_\text{in} + n_\text{out})}$ | 1, there and back (Glorot and Bengio, 2010) |
 # | `"he"` | $\sqrt{6/n_\text{in}}$ | 2, since a ReLU throws half of the mean square away (He et al., 2015) |
 #
 # A number: with $n_\text{in} = 300$ and $n_\text{out} = 100$, $b$ is 0.0577, 0.1225 and 0.1414. After 10 layers of
@@ -538,7 +539,7 @@ for shape, n_in, n_out in (((16, 32, 5, 3), 480, 240), ((64, 32, 1, 1), 32, 64),
             torch.tensor(bound),
             rtol=2e-2,
             name=f"largest weight of the {scheme} scheme, shape {shape}",
-            hint="Each unit of a convolution sees a patch of every input channel: n_in = channels · height · width, and "
+            hint="A unit of a convolution sees a patch of every input channel: n_in = channels · height · width, and "
             "n_out takes the patch as well.",
         )
 print("initialise:convolution: passed")
@@ -791,7 +792,8 @@ checks.assert_close(
     rtol=1e-3,
     atol=1e-5,
     name="y of images, with γ, β and ε = 0.5",
-    hint="γ is self.weight and β self.bias, ε is self.eps; for images the statistics are over batch, rows and columns.",
+    hint="γ is self.weight and β self.bias; ε, self.eps, is added to the variance under the root; for images the "
+    "statistics are over batch, rows and columns.",
 )
 checks.assert_raises(
     ValueError,
@@ -855,6 +857,7 @@ checks.assert_close(
     name="running_var after a batch with the unbiased variances 2 and 0",
     hint="The same step as for the mean: 0.9 · 1 + 0.1 · 2. A variance, unbiased, without ε and without a root.",
 )
+layer(twice.clone().requires_grad_())
 checks.assert_true(
     not layer.running_mean.requires_grad and not layer.running_var.requires_grad,
     "The running statistics hold on to the graph of the batch.",
@@ -980,8 +983,8 @@ checks.assert_equal(
 # }_{\text{directly}} + \underbrace{\frac{2 (x_i-\mu)}{n}\frac{\partial L}{\partial \sigma^2}}_{\text{by the variance}}
 # + \underbrace{\frac1n \frac{\partial L}{\partial \mu}}_{\text{by the mean}}.$$
 #
-# In words: what is used by all $n$ values ($\beta$, $\gamma$, $\mu$, $\sigma^2$) **collects** gradient from all of them,
-# a sum; what is computed as a mean **hands it back** to each with a factor $1/n$. The paper has one more term in
+# In words: what is used by all $n$ values ($\beta$, $\gamma$, $\mu$, $\sigma^2$) **collects** gradient from all of
+# them, a sum; what is computed as a mean **hands it back** to each with a factor $1/n$. The paper has one more term in
 # $\partial L/\partial\mu$, through the variance: it holds $\sum_i (x_i - \mu)$, which is 0.
 #
 # A number: let $x = (1, 3)$, $\gamma = 1$, $\epsilon = 3$ and $g = (1, 0)$. Then $\mu = 2$, $\sigma^2 = 1$,
@@ -1071,7 +1074,7 @@ for key in ("beta", "gamma", "xhat"):
     )
 ### END HIDDEN TESTS
 
-# %% tests="batch_norm_stages:to_the_input" points=2
+# %% tests="batch_norm_stages:to_x" points=2
 checks.assert_by_hand(
     "batch_norm_stages", without=NORMS + AUTOGRAD, hint="Write each stage by its formula: by hand, without autograd."
 )
@@ -1112,7 +1115,7 @@ checks.assert_close(
     name="x",
     hint="The path by the variance: ∂σ²·2(x − μ)/n, with the 2 of the square and the n of the mean.",
 )
-print("batch_norm_stages:to_the_input: passed")
+print("batch_norm_stages:to_x: passed")
 ### BEGIN HIDDEN TESTS
 fresh_generator = checks.fresh("batch_norm_stages")
 fresh_x, fresh_dy = draw(2, 7, 3, generator=fresh_generator)
@@ -1422,6 +1425,14 @@ for axes in ((1, 2, 3), (2, 3), (0, 2, 3), (-1,), (0, -2)):
         name=f"images, over the axes {axes}",
         hint="Mean and variance over all the axes that are given, at once: not one axis after the other.",
     )
+small = torch.randn(2, 3, 2, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
+checks.assert_true(
+    torch.autograd.gradcheck(
+        lambda x: normalise(x, (1, 2), 0.3), small, raise_exception=False, check_undefined_grad=False
+    ),
+    "normalise: autograd finds another gradient than central differences in float64.",
+    hint="Autograd must be able to go through mean and variance too: no detach, no .item(), no torch.tensor(…).",
+)
 print("normalise: passed")
 ### BEGIN HIDDEN TESTS
 fresh_generator = checks.fresh("normalise")
@@ -1435,14 +1446,6 @@ for axes in ((0,), (1, 3), (0, 1, 2, 3), (-3, -1)):
         name=f"other numbers, over the axes {axes}",
         hint="(x − mean)/√(biased variance + ε), both over the axes that are given.",
     )
-fresh_small = torch.randn(2, 3, 2, 1, generator=fresh_generator, dtype=torch.float64).requires_grad_()
-checks.assert_true(
-    torch.autograd.gradcheck(
-        lambda x: normalise(x, (1, 2), 0.3), fresh_small, raise_exception=False, check_undefined_grad=False
-    ),
-    "normalise: autograd finds another gradient than central differences in float64.",
-    hint="Autograd must be able to go through it, mean and variance included: no detach, no .item(), no torch.tensor(…).",
-)
 ### END HIDDEN TESTS
 
 # %% tests="normalise:axes" points=1
@@ -1745,7 +1748,8 @@ for n in (1, 7, 9):
 # \text{with probability } 1 - p. \end{cases}$$
 #
 # In words: what is kept makes up for what is dropped, so that $\mathrm{E}[y_i] = x_i$, and in evaluation there is
-# nothing to do: $y = x$. A number: with $p = 0.2$ one unit of five is dropped, and a 4 that is kept becomes $4/0.8 = 5$.
+# nothing to do: $y = x$. A number: with $p = 0.2$ one unit of five is dropped, and a 4 that is kept becomes
+# $4/0.8 = 5$.
 #
 # Backwards, $y_i$ depends on $x_i$ by the factor $m_i$, so $\partial L/\partial x_i = m_i\, \partial L/\partial y_i$:
 # **the same** mask, the one that was drawn on the way there. That is why `dropout` returns it.
@@ -2034,8 +2038,8 @@ checks.assert_close(
     1.25,
     rtol=0.03,
     name="mean ratio for inputs with mean 0 and p = 0.2",
-    hint="Wanted 1/(1 − p): variances, not standard deviations; p is the probability to drop; and in evaluation nothing "
-    "is dropped.",
+    hint="Wanted 1/(1 − p): variances, not standard deviations; p is the probability to drop; and in evaluation "
+    "nothing is dropped.",
 )
 offset = variance_shift(inputs.relu(), single, 0.5, torch.Generator().manual_seed(3)).mean().item()
 checks.assert_close(
@@ -2071,7 +2075,7 @@ checks.assert_close(
 )
 ### END HIDDEN TESTS
 
-# %% tests="variance_shift:behind_a_layer" points=1
+# %% tests="variance_shift:mixing" points=1
 # mixing: the two inputs of each unit are the same number, so that in evaluation they add up or cancel
 generator = torch.Generator().manual_seed(1)
 inputs = draw(40000, 1, generator=generator).expand(40000, 2).contiguous()
@@ -2085,7 +2089,7 @@ checks.assert_close(
     hint="Dropout comes before the weights and drops each entry on its own: the noise of the inputs adds up in each "
     "unit, 1 + p/(1 − p)·Σw²E[x²]/Var.",
 )
-print("variance_shift:behind_a_layer: passed")
+print("variance_shift:mixing: passed")
 ### BEGIN HIDDEN TESTS
 fresh_generator = checks.fresh("variance_shift")
 fresh_x = draw(20000, 6, generator=fresh_generator)
@@ -2133,8 +2137,8 @@ print("no batch norm after dropout: nothing has learned the wrong variance, and 
 # - `which_diverge` runs it for every net of a dict and every rate, and reports for each name the list of the rates that
 #   diverge, in the order they were given.
 #
-# We say that a run **diverges** when one of its losses is not a finite number, or when its last loss is above its first.
-# A number: the losses 2.3, 5.0, 1.9 do not diverge, for they came back; 2.3, 1.9, 2.4 do.
+# We say that a run **diverges** when one of its losses is not a finite number, or when its last loss is above its
+# first. A number: the losses 2.3, 5.0, 1.9 do not diverge, for they came back; 2.3, 1.9, 2.4 do.
 #
 # | name | shape | what |
 # |---|---|---|
@@ -2210,7 +2214,7 @@ def train_losses(build, rate: float, X: Tensor, t: Tensor, batches: list[Tensor]
 
 
 def which_diverge(builds: dict, rates: list[float], X: Tensor, t: Tensor, batches: list[Tensor]) -> dict:
-    """For each name of `builds`, the rates at which training diverges: a loss is not finite, or the last above the first.
+    """For each name of `builds`, the rates that diverge: a loss is not finite, or the last is above the first.
 
     builds: name: function that makes a net.   rates: learning rates.   X, t, batches: as for `train_losses`.
     """
@@ -2247,32 +2251,30 @@ checks.assert_close(
     hint="One step is w ← w − rate·gradient, for the weights and for the biases, and then the loss again.",
 )
 pair_x, pair_t = torch.tensor([[2.0], [-1.0]], device=here), torch.tensor([0, 1], device=here)
-losses = train_losses(linear_net, 0.3, pair_x, pair_t, [torch.tensor([0]), torch.tensor([1]), torch.tensor([0])])
-expected = train_losses(linear_net, 0.3, pair_x, pair_t, [torch.tensor([0]), torch.tensor([1])])
+three = [torch.tensor([0]), torch.tensor([1, 0]), torch.tensor([1])]
+losses = train_losses(linear_net, 0.3, pair_x, pair_t, three)
 checks.assert_close(
+    train_losses(linear_net, 0.3, pair_x, pair_t, three[:2])[:2],
     losses[:2],
-    expected[:2],
     rtol=1e-3,
     name="the first losses of two runs that begin alike",
     hint="Each run begins with a new net: call build() inside of train_losses.",
 )
+values = torch.cat([pair_x, torch.ones(2, 1, device=here)], dim=1)  # (2, 2), each number with a 1 for the bias
 layer = torch.zeros(3, 2, device=here)  # weight and bias of each class
 by_hand = []
-for index in (0, 1, 0):
-    value = torch.stack([pair_x[index, 0], torch.ones((), device=here)])
-    scores = layer @ value
-    by_hand.append(scores.logsumexp(0) - scores[pair_t[index]])
-    slopes = scores.softmax(0) - torch.eye(3, device=here)[pair_t[index]]
-    layer = layer - 0.3 * slopes[:, None] * value
-scores = layer @ value
-by_hand.append(scores.logsumexp(0) - scores[0])
+for batch in [*three, three[-1]]:
+    scores = values[batch] @ layer.T  # (b, 3)
+    wanted = torch.eye(3, device=here)[pair_t[batch]]
+    by_hand.append((scores.logsumexp(dim=1) - (scores * wanted).sum(dim=1)).mean())
+    layer = layer - 0.3 * (scores.softmax(dim=1) - wanted).T @ values[batch] / len(batch)
 checks.assert_close(
     losses,
     torch.stack(by_hand),
     rtol=1e-3,
     name="losses of three steps, followed by hand",
-    hint="Set the gradients to zero before each backward pass, step by plain SGD, and show the batches in their order; "
-    "the last loss is that of the last batch.",
+    hint="Set the gradients to zero before each backward pass, step by plain SGD on the mean loss of the batch, and "
+    "show the batches in their order; the last loss is that of the last batch.",
 )
 print("which_diverge: passed")
 ### BEGIN HIDDEN TESTS
@@ -2302,15 +2304,14 @@ checks.assert_equal(
     name="rates that diverge where every loss is below the one before",
     hint="A run diverges when a loss is not finite or the last is above the first. These go down.",
 )
-there_and_back = [torch.tensor([0]), torch.tensor([1])]  # the step to class 0 makes class 1 unlikely
-report = which_diverge({"a": linear_net}, [5.0, 1e-3, 2.0], pair_x, pair_t, [torch.tensor([0]), torch.tensor([1])] * 2)
-expected = {rate: train_losses(linear_net, rate, pair_x, pair_t, there_and_back * 2) for rate in (5.0, 1e-3, 2.0)}
-up = [rate for rate, run in expected.items() if not bool(run.isfinite().all()) or bool(run[-1] > run[0])]
+# five steps towards class 0, one back towards class 1: at the rate 5 one step back is enough, at the others it is not
+five_and_one = [torch.tensor([0])] * 5 + [torch.tensor([1])]
+report = which_diverge({"a": linear_net}, [5.0, 0.5, 0.1], pair_x, pair_t, five_and_one)
 checks.assert_equal(
     list(report["a"]),
-    up,
-    name="rates that diverge where two batches want opposite things",
-    hint="Compare the last loss with the first one, not the largest with the first, and keep the order of the rates.",
+    [0.5, 0.1],
+    name="rates at which the last loss is above the first",
+    hint="Compare the last loss with the first, not the largest, and keep the order of the rates. No loss is NaN here.",
 )
 far = torch.tensor([[1e30]], device=here)
 checks.assert_equal(
@@ -2336,7 +2337,7 @@ checks.assert_equal(
 
 # %% tests="which_diverge:deep_nets" points=1
 nets, four_rates = {"plain": plain_net, "normalised": normalised_net}, [0.03, 0.3, 2.0, 3.0]
-report = which_diverge(nets, four_rates, digits_x, digits_t, batches_of(128, 60, 1))
+report = which_diverge(nets, four_rates, digits_x, digits_t, batches_of(128, 60, 2))
 for name, rates in report.items():
     print(f"{name:10s} diverges at {', '.join(map(str, rates)) or 'none of them'}")
 checks.assert_equal(
@@ -2354,12 +2355,14 @@ checks.assert_equal(
 print("which_diverge:deep_nets: passed")
 ### BEGIN HIDDEN TESTS
 fresh_batches = batches_of(128, 25, torch.randint(2**31, (), generator=checks.fresh("which_diverge")).item())
-checks.assert_equal(
-    {name: list(rates) for name, rates in which_diverge(nets, [0.05, 2.0], digits_x, digits_t, fresh_batches).items()},
-    {"plain": [2.0], "normalised": []},
-    name="rates that diverge on other batches",
-    hint="The plain net at 2.0 and nothing else: a new net for each run, and every step as before.",
-)
+for name, rates, expected in (("plain", [8.0, 0.05], [8.0]), ("normalised", [1.0, 0.05], [])):
+    found = which_diverge({name: nets[name]}, rates, digits_x, digits_t, fresh_batches)
+    checks.assert_equal(
+        list(found[name]),
+        expected,
+        name=f"rates at which the {name} net diverges on other batches",
+        hint="The plain net at 8.0 and nothing else: a new net for each run, and every step as before.",
+    )
 ### END HIDDEN TESTS
 
 # %% explore="the_four_rates"
@@ -2367,7 +2370,7 @@ checks.assert_equal(
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), sharey=True)
 for place, (name, build) in zip(axes, {"plain": plain_net, "normalised": normalised_net}.items(), strict=True):
     for rate in (0.03, 0.3, 2.0, 3.0):
-        losses = train_losses(build, rate, digits_x, digits_t, batches_of(128, 60, 1))
+        losses = train_losses(build, rate, digits_x, digits_t, batches_of(128, 60, 2))
         place.plot(losses.cpu(), label=f"ε = {rate}")
     place.set(title=name, xlabel="step", ylim=(0, 5))
 axes[0].set_ylabel("loss of the batch")
@@ -2385,8 +2388,8 @@ plt.show()
 # 3. So why does the normalised net stand rates at which the plain one explodes?
 
 # %% [markdown] manual="reading_the_rates" points=3
-# 1. The plain net diverges at rates of 2 and 3: its loss leaves the plot within a few steps and becomes not-a-number, so
-#    that the curve ends; at 0.3 it does not diverge, but is thrown to a loss of about log 10 = 2.30, which is chance
+# 1. The plain net diverges at rates of 2 and 3: its loss leaves the plot within a few steps and becomes not-a-number,
+#    so that the curve ends; at 0.3 it does not diverge, but is thrown to a loss of about log 10 = 2.30, which is chance
 #    among ten digits, while the normalised net learns at all four rates.
 # 2. The output stays the same, since batch norm divides the factor out again (but for ε), and the gradient of the
 #    weights becomes 10 times smaller, since the formula of exercise 7 divides by the standard deviation.
