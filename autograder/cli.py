@@ -186,15 +186,31 @@ def bench(
     ] = None,
     handins: Annotated[int, typer.Option("--hand-ins", help="How many of each.", min=1)] = 40,
     rounds: Annotated[int, typer.Option(help="How often every way takes its turn.", min=1)] = 3,
+    otter: Annotated[
+        bool, typer.Option("--otter", help="With otter-grader too; installs it into _build/otter the first time.")
+    ] = False,
+    ways: Annotated[
+        list[str] | None,
+        typer.Option("--way", help="Only this way; may be given again. Ratios need 'stock nbgrader' and 'floor'."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
     """Time grading, side by side with stock nbgrader and with no isolation at all. An hour for the whole of it."""
-    from autograder.bench import SETS, report
+    from autograder.bench import SETS, WAYS, report
     from autograder.bench.showing import show
 
     if unknown := set(names or ()) - set(SETS):
         raise AutograderError(f"found {', '.join(sorted(unknown))}; wanted some of: {', '.join(SETS)}.")
-    found = report(names or list(SETS), handins, rounds, lambda line: print(line, file=sys.stderr, flush=True))
+    if unknown := set(ways or ()) - set(WAYS):
+        raise AutograderError(f"found --way {', '.join(sorted(unknown))}; wanted some of: {', '.join(WAYS)}.")
+    found = report(
+        names or list(SETS),
+        handins,
+        rounds,
+        lambda line: print(line, file=sys.stderr, flush=True),
+        with_otter=otter,
+        ways=ways or WAYS,
+    )
     if as_json:
         print(json.dumps(found, indent=1))
     else:

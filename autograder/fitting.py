@@ -275,7 +275,10 @@ def _run_needed_exploration(cells: list[FittedCell]) -> list[Note]:
 def _names(cell: FittedCell) -> tuple[frozenset[str], frozenset[str]]:
     """The names a code cell defines and uses; none for a cell that is not Python."""
     try:
-        names = names_of(TransformerManager().transform_cell(cell.source))
+        try:
+            names = names_of(cell.source)
+        except SyntaxError:  # magics perhaps; what is Python as it stands, IPython leaves as it is
+            names = names_of(TransformerManager().transform_cell(cell.source))
     except (SyntaxError, ValueError, RecursionError):
         return frozenset(), frozenset()
     return names.defined, names.used

@@ -13,12 +13,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import nbformat
 
+from autograder import paths as places
+from autograder.bench import otter
 from autograder.errors import AutograderError
 from autograder.labs import Lab, load_lab
 from autograder.release import register, solved_notebook, source_notebook
@@ -31,8 +33,10 @@ OURS = {  # (isolation, workers)
     "warm, 1 worker": ("warm", 1),
     "warm, 2 workers": ("warm", 2),
 }
-WAYS = (STOCK, *OURS, FLOOR)
-OTTER = "otter-grader: not measured. It wants every test as a function of its own format, and ours are notebook cells."
+OTTER = f"otter-grader {otter.VERSION}"
+WAYS = (STOCK, OTTER, *OURS, FLOOR)
+NO_OTTER = "otter-grader: not measured. With --otter it is, after its installation into _build/otter."
+OTTER_FOLDER = places.ROOT / "_build" / "otter"
 _STOCK_CONFIG = """c = get_config()
 c.CourseDirectory.course_id = "unmagic"
 c.CourseDirectory.root = {root!r}
@@ -121,16 +125,28 @@ def rows(runs: dict[str, list[Run]], handins: int) -> list[Row]:
     return made
 
 
-def report(names: list[str], handins: int, rounds: int, tell: Callable[[str], None]) -> dict:
-    """All of it: what `--json` writes."""
-    sets = {name: [asdict(row) for row in measure(name, handins, rounds, WAYS, tell)] for name in names}
+def report(
+    names: list[str],
+    handins: int,
+    rounds: int,
+    tell: Callable[[str], None],
+    *,
+    with_otter: bool = False,
+    ways: Sequence[str] = WAYS,
+) -> dict:
+    """All of it: what `--json` writes. Of `ways` otter-grader's takes its turn only `with_otter`."""
+    if with_otter:
+        tell("installing otter-grader, where it is not yet")
+        otter.installed(OTTER_FOLDER)
+    ways = tuple(way for way in ways if with_otter or way != OTTER)
+    sets = {name: [asdict(row) for row in measure(name, handins, rounds, ways, tell)] for name in names}
     return {
         "schema": "unmagic/bench-grader/1",
         "handins": handins,
         "rounds": rounds,
         "cores": len(os.sched_getaffinity(0)),
         "sets": sets,
-        "not_measured": [OTTER],
+        "not_measured": [] if with_otter else [NO_OTTER],
     }
 
 
@@ -147,6 +163,8 @@ def _run(way: str, lab: Lab, root: Path, handins: int) -> Run:
     register(lab, url)
     if way == STOCK:
         return _stock(lab, root, url, handins)
+    if way == OTTER:
+        return _otter(lab, root, handins)
     isolation, workers = OURS[way]
     command = [
         str(Path(sys.executable).parent / "autograder"),
@@ -192,6 +210,23 @@ def _stock(lab: Lab, root: Path, url: str, handins: int) -> Run:
     return Run(seconds, memory_mb=memory)
 
 
+def _otter(lab: Lab, root: Path, handins: int) -> Run:
+    otter.tests(source_notebook(lab), root / "tests.zip")
+    notebook = solved_notebook(lab)
+    notebook.cells = [c for c in notebook.cells if not c.metadata.get("nbgrader", {}).get("grade")]
+    paths = sorted((root / "submitted").glob(f"*/{lab.name}/*.ipynb"))
+    for path in paths:
+        path.write_text(nbformat.writes(notebook), "utf-8")
+    python = otter.installed(OTTER_FOLDER)
+    begin = time.monotonic()
+    command = [str(python), otter.__file__, str(root / "tests.zip"), *map(str, paths)]
+    said, memory = _command(command, root, UNMAGIC_SEED="bench")
+    seconds = time.monotonic() - begin
+    scores = json.loads(said.splitlines()[-1])
+    _expect(OTTER, sum(points == possible for points, possible in scores), handins, len(scores))
+    return Run(seconds, memory_mb=memory)
+
+
 def _expect(way: str, full: int, handins: int, seen: int) -> None:
     if full != handins:
         raise AutograderError(
@@ -201,11 +236,11 @@ def _expect(way: str, full: int, handins: int, seen: int) -> None:
         )
 
 
-def _command(command: list[str], root: Path) -> tuple[str, float]:
+def _command(command: list[str], root: Path, **variables: str) -> tuple[str, float]:
     """Runs a command to its end: its output, and the most memory that it and all below it held (MiB)."""
     dropped = ("UNMAGIC_", "NBGRADER_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
-    environment |= {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+    environment |= {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", **variables}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     with (root / "out").open("w+") as out, (root / "err").open("w+") as err:
         process = subprocess.Popen(command, cwd=root, env=environment, stdout=out, stderr=err)

@@ -15,10 +15,12 @@ import torch
 from torch import nn
 
 from autograder.bridge.wire import (
+    ALIGNED,
     DERIVED,
     DEVICE,
     DIMS,
     DTYPE_NAMES,
+    LARGE,
     LEAF,
     LIMITS,
     MAX_INT_BITS,
@@ -32,6 +34,7 @@ from autograder.bridge.wire import (
     Record,
     WireError,
     describe,
+    room,
 )
 
 INLINE = 256  # longer strings go into the body
@@ -79,7 +82,7 @@ class Encoder:
             raise WireError(f"the value takes {len(text) + len(body)} bytes; at most {self.limits.total} may cross")
         return Message(text.encode("ascii"), body)
 
-    def _body(self) -> bytes:
+    def _body(self) -> bytes | memoryview:
         """The tensors in the format of safetensors, whose own `serialize` copies them twice."""
         if not self._parts:
             return b""
@@ -88,9 +91,17 @@ class Encoder:
             offsets = [end, end := end + size]
             header[str(number)] = {"dtype": SAFETENSORS[dtype], "shape": shape, "data_offsets": offsets}
         text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)
+        text += b" " * (-(8 + len(text)) % ALIGNED)  # so that a tensor can be used where it lies
         data = ((ctypes.c_char * size).from_address(where) for _, _, _, where, size in self._parts if size)
-        return b"".join((len(text).to_bytes(8, "little"), text, *data))
+        pieces = (len(text).to_bytes(8, "little"), text, *data)
+        if end < LARGE:
+            return b"".join(pieces)
+        body, at = room(8 + len(text) + end), 0
+        for piece in pieces:
+            view = memoryview(piece).cast("B")
+            body[at : at + len(view)] = view
+            at += len(view)
+        return body
 
     def _node(self, value: Any) -> Any:
         self._items += 1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from autograder.bridge.student import Student
 from autograder.bridge.transport import frame, read_frame
-from autograder.bridge.wire import LIMITS, Limits, Message, WireError
+from autograder.bridge.wire import LARGE, LIMITS, Limits, Message, WireError, room
 
 _CHUNK = 1 << 20
 
@@ -65,7 +65,7 @@ class SocketTransport:
         deadline = time.monotonic() + self._seconds
         try:
             self._send(connection, request, deadline)
-            answer = read_frame(self._reader(connection, deadline).read, self._limits)
+            answer = read_frame(_reading(self._reader(connection, deadline)), self._limits)
             # a header's bytes become objects, which are several times their size
             self._received += 8 * len(answer.header) + len(answer.body)
             if self._received > self._most:
@@ -81,8 +81,8 @@ class SocketTransport:
             self._busy = False
 
     def _send(self, connection: socket.socket, message: Message, deadline: float) -> None:
-        for part in frame(message):
-            rest = memoryview(part)
+        for piece in _pieces(message):
+            rest = memoryview(piece)
             while rest:
                 self._wait(connection, deadline)
                 rest = rest[connection.send(rest[: 8 * _CHUNK]) :]
@@ -145,5 +145,25 @@ def serve(student: Student, path: str) -> None:
         reader = connection.makefile("rb", buffering=1 << 16)
         with contextlib.suppress(WireError, ConnectionError):  # the other side has closed
             while True:
-                for part in frame(student.answer(read_frame(reader.read))):
-                    connection.sendall(part)
+                for piece in _pieces(student.answer(read_frame(_reading(reader)))):
+                    connection.sendall(piece)
+
+
+def _pieces(message: Message) -> list[bytes | memoryview]:
+    """A frame as it is sent: in one piece, but for a body that it would take long to copy."""
+    prefix, header, body = frame(message)
+    return [prefix + header, body] if len(body) >= LARGE else [b"".join((prefix, header, body))]
+
+
+def _reading(file: io.BufferedReader) -> Callable[[int], bytes | memoryview]:
+    """`read` for `read_frame`: what is large comes straight from the socket into memory that nothing else uses."""
+
+    def read(size: int) -> bytes | memoryview:
+        if size < LARGE:
+            return file.read(size)
+        whole, got = room(size), 0
+        while got < size and (count := file.readinto(whole[got:])):
+            got += count
+        return whole[:got]
+
+    return read

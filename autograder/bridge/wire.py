@@ -27,7 +27,19 @@ class Message(NamedTuple):
     """A value as bytes."""
 
     header: bytes  # JSON, ASCII
-    body: bytes  # safetensors; empty without tensors
+    body: bytes | memoryview  # safetensors; empty without tensors; what is large comes from `room`
+
+
+ALIGNED = 64  # bytes; what torch's own memory is
+LARGE = 1 << 20  # bytes of a body from which on it is worth a `room`
+
+
+def room(size: int) -> memoryview:
+    """Fresh memory of `size` bytes, to be written into once and then read from without a copy.
+
+    NumPy asks for large pages. What `bytes` would get costs a page fault every 4 KiB, which is more than a copy.
+    """
+    return memoryview(np.empty(size, np.uint8))
 
 
 class Record(tuple):
