@@ -174,18 +174,24 @@ class ConvolutionBothWays(Figure):
         )
 
     def still(self) -> Still:
-        x, w, found = torch.tensor(self.picture), torch.tensor(self.kernel), self.passes()
+        x, w = torch.tensor(self.picture), torch.tensor(self.kernel)
+        try:
+            found = self.passes()
+        except RuntimeError:  # no output
+            found = None
         panels = convolution_still.panels(self.operation, x, w, found)
         light, dark = (convolution_still.address(panels, theme) for theme in ("light", "dark"))
         return Still(self._alternative(found), light, dark)
 
-    def _alternative(self, found: Passes) -> str:
+    def _alternative(self, found: Passes | None) -> str:
         def size(values):
             return " × ".join(map(str, values.shape))
 
-        picture = torch.tensor(self.picture)
+        picture, operation = torch.tensor(self.picture), OPERATIONS[self.operation]
+        if found is None:
+            return f"A {size(picture)} picture, in numbers, for which {operation} with these settings has no output."
         made = (
-            f"{OPERATIONS[self.operation].capitalize()} of a {size(picture)} picture with stride {self.stride} and "
+            f"{operation.capitalize()} of a picture, {size(picture)}, with stride {self.stride} and "
             f"padding {self.padding}, in numbers. Forward: the {size(found.y)} output."
         )
         back = f" Backward from ∂L/∂y: ∂L/∂x, {size(found.dx)}, whose sum is {float(found.dx.sum()):.3g}"

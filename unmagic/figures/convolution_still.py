@@ -15,8 +15,10 @@ from torch import Tensor
 GAP = 1.6  # between two matrices, in cells
 
 
-def panels(operation: str, x: Tensor, w: Tensor, found: Passes) -> list[list[tuple[str, Tensor | None]]]:
-    """Titles and matrices as they are drawn: x, w, y of the forward pass above, their gradients below."""
+def panels(operation: str, x: Tensor, w: Tensor, found: Passes | None) -> list[list[tuple[str, Tensor | None]]]:
+    """Titles and matrices as they are drawn: x, w, y of the forward pass above, their gradients (if any) below."""
+    if found is None:
+        return [[("x, input", x)]]
     kernel, gradient = (None, None) if operation.endswith("pooling") else (w, found.dw)
     return [
         [("x, input", x), ("w, kernel", kernel), ("y, output", found.y)],
