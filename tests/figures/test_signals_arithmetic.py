@@ -1,8 +1,9 @@
 """The arithmetic of "Signals through depth", run in Node, against torch and what theory says."""
 
-from unmagic.figures import signals
+from unmagic.figures import STATIC, signals
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -19,6 +20,7 @@ let pauses = -1;
 do { step = steps.next(); pauses++; } while (!step.done);
 const { h, g, ...measured } = step.value;
 """
+WORDS = f"import {{ describe, factorInWords }} from {json.dumps((STATIC / 'signals_words.js').as_uri())};"
 PASSES = [(activation, norm) for activation in signals.ACTIVATIONS for norm in signals.NORMALIZATIONS]
 
 
@@ -133,7 +135,7 @@ class TestInitializations:
         assert 256 * w.var().item() == pytest.approx(signals.INITIALIZATIONS[name](256), rel=0.02)
 
     def test_weights_are_uniform_and_layers_independent(self):
-        w = torch.stack([signals.base_weights(1, 64, layer) for layer in range(1, 9)]).flatten(1)
+        w = signals.base_weights(1, 64, 8).flatten(1)
         assert w.abs().max() <= math.sqrt(3)
         close(w.var(1), torch.ones(8), rtol=0.06)
         assert (torch.corrcoef(w) - torch.eye(8)).abs().max() < 0.06
@@ -143,24 +145,28 @@ class TestTheory:
     """The predictions: their integrals against scipy, what they say against papers and against what is measured."""
 
     @pytest.mark.parametrize("activation", signals.ACTIVATIONS)
-    @pytest.mark.parametrize("q", [1e-4, 0.3, 1.0, 9.0, 300.0])
-    def test_moments_are_scipys_integrals(self, node, activation, q):
-        got = node("give(d.moments(activation, q));", use="signals", activation=activation, q=q)
+    def test_moments_are_scipys_integrals(self, node, activation):
+        sizes = [1e-4, 0.3, 1.0, 9.0, 300.0]
+        got = node(
+            "give(sizes.map((q) => d.moments(activation, q)));", use="signals", activation=activation, sizes=sizes
+        )
 
-        def phi_and_slope(z):
-            y = torch.tensor(math.sqrt(q) * z, dtype=torch.float64, requires_grad=True)
+        def phi_and_slope(y):
+            y = torch.tensor(y, dtype=torch.float64, requires_grad=True)
             h = signals.ACTIVATIONS[activation](y)
             h.backward()
             return h.item(), y.grad.item()
 
-        def mean(f):
-            gauss = lambda z: f(*phi_and_slope(z)) * math.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)  # noqa: E731
+        def mean(f, q):
+            density = lambda z: math.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)  # noqa: E731
+            gauss = lambda z: f(*phi_and_slope(math.sqrt(q) * z)) * density(z)  # noqa: E731
             edge = 6 / max(1.0, math.sqrt(q))  # inside it everything happens when q is large
             pieces = itertools.pairwise([-9, -edge, 0, edge, 9])
-            return sum(scipy.integrate.quad(gauss, a, b, epsabs=1e-11)[0] for a, b in pieces)
+            return sum(scipy.integrate.quad(gauss, a, b, epsabs=1e-10)[0] for a, b in pieces)
 
-        expected = [mean(lambda h, s: h), mean(lambda h, s: h * h), mean(lambda h, s: s * s)]
-        close([got["mean"], got["square"], got["slope"]], expected, rtol=1e-7, atol=1e-9)
+        parts = [lambda h, s: h, lambda h, s: h * h, lambda h, s: s * s]
+        expected = [[mean(part, q) for part in parts] for q in sizes]
+        close([[x["mean"], x["square"], x["slope"]] for x in got], expected, rtol=1e-7, atol=1e-9)
 
     @pytest.mark.parametrize(
         ("activation", "norm", "n_var", "factor"),
@@ -183,3 +189,51 @@ class TestTheory:
         measured, predicted = node(RUN + "give([measured, d.theory(settings)]);", use="signals", settings=browser)
         for name in ("activations", "unitGradients", "weightGradients"):
             close(measured[name][1:], predicted[name][1:], rtol=0.12)
+
+
+class TestWords:
+    """What is said of a pass."""
+
+    @pytest.mark.parametrize(
+        ("activation", "norm", "n_var", "fates", "said"),
+        [
+            pytest.param("tanh", "none", 1 / 3, ["vanish", "vanish"], "a layer (theory × 0.57", id="standard-tanh"),
+            pytest.param("relu", "none", 2.0, ["keep their size"] * 2, "of the activations are 0", id="he-relu"),
+            pytest.param("linear", "none", 64.0, ["explode", "explode"], "a layer (theory × 8)", id="large-linear"),
+            pytest.param("tanh", "none", 64.0, ["keep their size", "explode"], "are saturated: φ′ is", id="large-tanh"),
+            pytest.param("sigmoid", "batch", 0.01, ["keep their size"] * 2, "(theory × 1.0", id="batch-norm-sigmoid"),
+            pytest.param("sigmoid", "layer", 0.01, ["keep their size", "vanish"], "is the same for every example",
+                         id="layer-norm-sigmoid"),
+        ],
+    )  # fmt: skip
+    def test_the_fate_of_both_signals_is_said_beside_what_theory_expects(
+        self, node, activation, norm, n_var, fates, said
+    ):
+        _, browser = both(activation, norm, n_var, width=64, depth=24, seed=1)
+        got = node(
+            WORDS + RUN + "give(describe(step.value, d.theory(settings), settings));", use="signals", settings=browser
+        )
+        text = got["text"].replace("\u00a0", " ")
+        assert got["fates"] == fates
+        assert f"Activations {fates[0]}: " in text
+        assert f"Gradients {fates[1]} on their way back" in text
+        assert said in text
+        assert got["warn"] == bool({"vanish", "explode"} & set(fates))
+
+    @pytest.mark.parametrize(
+        ("norm", "said"),
+        [
+            ("none", "n·Var(w) · E[φ′²] = 3 · 0.5 = 1.5, their standard deviation by its root, 1.22."),
+            ("batch", "E[φ′²] / Var(h) · 30/29 = 0.5 / 0.341 · 30/29 = 1.52, their standard deviation by its root"),
+            ("layer", "E[φ′²] / E[h²] = 0.5 / 0.5 = 1, their standard deviation by its root, 1."),
+        ],
+    )  # fmt: skip
+    def test_the_factor_of_a_layer_is_said_with_its_numbers(self, node, norm, said):
+        _, browser = both("relu", norm, 3.0, depth=4)
+        code = WORDS + "give(factorInWords(d.theory(settings), 4, settings));"
+        assert said in node(code, use="signals", settings=browser)
+
+    def test_what_float32_cannot_hold_is_said(self, node):
+        _, browser = both("linear", "none", 0.0016, width=16, depth=50, seed=1)
+        code = WORDS + RUN + "give(describe(step.value, d.theory(settings), settings).text);"
+        assert "lost in float32" in node(code, use="signals", settings=browser)

@@ -6,14 +6,12 @@ browser, so what is measured here is what is measured there, to rounding.
 
 from __future__ import annotations
 
-from unmagic.figures.descent import uniforms
-
-import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -67,17 +65,29 @@ class Pass:
         return {name: x.flatten(1).std(1, correction=0).tolist() for name, x in each.items()}
 
 
-def base_weights(seed: int, n: int, layer: int) -> Tensor:
-    """Weights of layer 1, 2, … before they are scaled: U(−√3, √3), variance 1, (n, n), float64."""
-    u = torch.tensor(list(itertools.islice(uniforms(64 * seed + layer), n * n)), dtype=torch.float64)
-    return (math.sqrt(3) * (2 * u - 1)).reshape(n, n)
+def uniforms(seeds: Sequence[int], count: int) -> Tensor:
+    """What `descent.uniforms` gives for each seed, all streams at once: (seeds, count), float64 in [0, 1)."""
+    x = np.array([((seed + 1) * 0x9E3779B1) & 0xFFFFFFFF or 1 for seed in seeds], dtype=np.uint32)
+    drawn = np.empty((count + 16, len(seeds)), dtype=np.uint32)
+    for row in drawn:
+        x ^= x << np.uint32(13)
+        x ^= x >> np.uint32(17)
+        x ^= x << np.uint32(5)
+        row[:] = x
+    return torch.from_numpy(drawn[16:].T / 2**32)
 
 
-def normals(seed: int, n: int, stream: int) -> Tensor:
-    """Standard normal numbers (B, n), float64; stream 0 are the inputs, DEEPEST + 1 the gradients at the top."""
-    random = uniforms(64 * seed + stream)
-    z = [math.sqrt(-2 * math.log(1 - next(random))) * math.cos(2 * math.pi * next(random)) for _ in range(BATCH * n)]
-    return torch.tensor(z, dtype=torch.float64).reshape(BATCH, n)
+def base_weights(seed: int, n: int, depth: int) -> Tensor:
+    """Weights of layers 1 … depth before they are scaled: U(−√3, √3), variance 1, (depth, n, n), float64."""
+    u = uniforms([64 * seed + layer for layer in range(1, depth + 1)], n * n)
+    return (math.sqrt(3) * (2 * u - 1)).reshape(depth, n, n)
+
+
+def normals(seed: int, n: int) -> tuple[Tensor, Tensor]:
+    """Standard normal numbers by Box & Muller (1958): inputs and gradients at the top, (B, n) each, float64."""
+    u = uniforms([64 * seed, 64 * seed + DEEPEST + 1], 2 * BATCH * n).reshape(2, BATCH, n, 2)
+    inputs, top = torch.sqrt(-2 * torch.log(1 - u[..., 0])) * torch.cos(2 * math.pi * u[..., 1])
+    return inputs, top
 
 
 def propagate(*, activation: str, normalization: str, n_var: float, width: int, depth: int, seed: int) -> Pass:
@@ -87,12 +97,11 @@ def propagate(*, activation: str, normalization: str, n_var: float, width: int, 
     KeyError for the name of an activation or normalization that is not here.
     """
     phi, norm = ACTIVATIONS[activation], NORMALIZATIONS[normalization]
-    h = [normals(seed, width, 0).requires_grad_()]
-    weights = []
-    for layer in range(1, depth + 1):
-        weights.append((math.sqrt(n_var / width) * base_weights(seed, width, layer)).requires_grad_())
-        h.append(phi(norm(h[-1] @ weights[-1].T)))  # (B, n)
-    c = normals(seed, width, DEEPEST + 1)
+    inputs, c = normals(seed, width)
+    h = [inputs.requires_grad_()]
+    weights = [(math.sqrt(n_var / width) * w).requires_grad_() for w in base_weights(seed, width, depth)]
+    for w in weights:
+        h.append(phi(norm(h[-1] @ w.T)))  # (B, n)
     gradients = torch.autograd.grad((c * h[-1]).sum() / BATCH, [*h, *weights])
     g = BATCH * torch.stack(gradients[: depth + 1])
     return Pass(torch.stack(h).detach(), g, torch.stack(gradients[depth + 1 :]))

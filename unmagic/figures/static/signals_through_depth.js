@@ -104,7 +104,7 @@ class SignalsThroughDepth extends Live {
 			normalization: choice({ label: "Normalization", options: labels(NORMALIZATIONS), input: set("normalization") }),
 		};
 		this.sliders = {
-			nVar: slider({ label: "n·Var(w)", min: 5e-4, max: 300, log: true, input: (x) => this.set({ initialization: "own", n_var: x }) }),
+			nVar: slider({ label: "n·Var(w)", min: 1e-3, max: 300, log: true, input: (x) => this.set({ initialization: "own", n_var: x }) }),
 			width: slider({ label: "Width n", min: 0, max: WIDTHS.length - 1, step: 1, text: (k) => `${WIDTHS[k]} units`, input: (k) => this.set({ width: WIDTHS[k] }) }),
 			depth: slider({ label: "Depth L", min: 1, max: DEEPEST, step: 1, text: (L) => `${L} layers`, input: set("depth") }),
 		};
