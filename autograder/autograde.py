@@ -11,7 +11,6 @@ import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,8 +28,8 @@ from autograder.files import write_atomically
 from autograder.gradebook import Book
 from autograder.handin import fingerprint
 from autograder.labs import Lab, load_lab
-from autograder.marking import Marked, Task, mark, unmarked
-from autograder.pool import processes, stopping
+from autograder.marking import Marked, Task, unmarked
+from autograder.pool import WORKER_LOST, endless, mark_one, processes, stopping
 from autograder.report import write_reports
 from autograder.results import load
 
@@ -148,9 +147,11 @@ class Autograde(converters.Autograde):
             if self._worker is None:  # it ends with the run, at once if that is broken off
                 self._worker = self._open.enter_context(stopping(processes(1)))
             try:
-                return self._worker.submit(mark, task).result()
-            except BrokenProcessPool:
+                return self._worker.submit(mark_one, task, False).result()
+            except WORKER_LOST:
                 self._worker = None
+                if marked := endless(task):
+                    return marked
         return unmarked(task, "worker_died", "The process that graded it ended twice (memory?).")
 
     @contextlib.contextmanager

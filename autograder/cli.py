@@ -99,6 +99,9 @@ def grade(
     force: Annotated[bool, typer.Option("--force", help="Grade again what has not changed.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait while somebody else grades this class.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
+    scheduler: Annotated[
+        str, typer.Option(metavar="ADDR", help="Grade on a Dask cluster: its scheduler's address.", show_default="here")
+    ] = "",
     timeout: Annotated[float, typer.Option(help="Seconds a cell may take.", min=1)] = 60.0,
     notebook_timeout: Annotated[float, typer.Option(help="Seconds a whole hand-in may take.", min=1)] = 900.0,
     max_output: Annotated[int, typer.Option(help="Bytes a cell may print.", min=1000)] = 1_000_000,
@@ -108,7 +111,7 @@ def grade(
     """Grade a class's hand-ins that are new or have changed; writes gradebook, feedback, grades and report."""
     from autograder import starting
 
-    if not gpus and isolation in ("", "warm", "cold", "none"):
+    if not gpus and not scheduler and isolation in ("", "warm", "cold", "none"):
         starting.start(workers or len(os.sched_getaffinity(0)), isolation)
     from autograder.classroom import Classroom
     from autograder.execution import Limits
@@ -117,7 +120,7 @@ def grade(
     from autograder.progress import choose
 
     limits = Limits(timeout, notebook_timeout, max_output, memory_mb=memory, processes=processes)
-    options = Options(isolation, workers, fresh, seed, force, wait, limits, gpus)
+    options = Options(isolation, workers, fresh, seed, force, wait, limits, gpus, scheduler)
     progress = choose(as_json)
     (lab,) = _labs([name])
     try:

@@ -4,11 +4,13 @@ For every hand-in the notebook for formgrader is written first, then the gradebo
 killed finds by the result what is done, and does the rest.
 """
 
+import contextlib
 import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
@@ -18,6 +20,7 @@ from pathlib import Path
 import nbformat
 
 from autograder.classroom import Classroom, Folder
+from autograder.cluster import cluster
 from autograder.errors import AutograderError
 from autograder.execution import Limits
 from autograder.files import write_atomically
@@ -55,6 +58,7 @@ class Options:
         isolation: "warm", "cold" or "none" (see `autograder.execution`); "" asks for the best there is.
         workers: processes; 0 is one for each core, or for each GPU.
         gpus: how many to grade on, one worker each, isolation "cold"; 0 is none: then all is graded on the CPU.
+        scheduler: address of a Dask scheduler, whose cluster grades instead of this machine.
         fresh: draw a new seed. `seed` sets it.
         force: grade again what has not changed.
         wait: for another grader to end, instead of an error.
@@ -68,6 +72,7 @@ class Options:
     wait: bool = False
     limits: Limits = field(default_factory=Limits)
     gpus: int = 0
+    scheduler: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,9 +116,21 @@ def grade(lab: Lab, classroom: Classroom, options: Options, progress: Plain | Ba
             hand-ins for the lab, somebody else is grading it, or its gradebook cannot be used. Hand-ins raise nothing.
     """
     gpus = _gpus(options)
-    isolation = usable_isolation(options.isolation or "cold" * bool(gpus), own=classroom.is_sample)
+    with contextlib.ExitStack() as stack:
+        if options.scheduler:
+            isolation = known_isolation(options.isolation) or "warm"
+            executor, workers = stack.enter_context(cluster(options.scheduler, isolation))
+        else:
+            isolation = usable_isolation(options.isolation or "cold" * bool(gpus), own=classroom.is_sample)
+            executor, workers = partial(processes, gpus=gpus), len(gpus) or available_cores()
+        stack.enter_context(_disk_explained(classroom))
+        return _grade(lab, classroom, options, isolation, bool(gpus), (executor, workers), progress)
+
+
+@contextlib.contextmanager
+def _disk_explained(classroom: Classroom) -> Iterator[None]:
     try:
-        return _grade(lab, classroom, options, isolation, gpus, progress)
+        yield
     except OSError as error:
         raise AutograderError(
             f"found that {error.filename or classroom.root} cannot be used ({error.strerror or error}); wanted to keep"
@@ -127,21 +144,22 @@ def _grade(
     classroom: Classroom,
     options: Options,
     isolation: str,
-    gpus: tuple[Gpu, ...],
+    on_gpu: bool,
+    pool: tuple[Callable[[int], Executor], int],
     progress: Plain | Bar | Json,
 ) -> Summary:
     begin = time.monotonic()
     folders = classroom.handins(lab.name)
     with classroom.lock(options.wait), classroom.scratch() as scratch:
         seed = classroom.seed(lab.name, fresh=options.fresh, value=options.seed)
-        template = new_task(lab, isolation, seed, options.limits, scratch, device="gpu" if gpus else "cpu")
-        workers = options.workers or len(gpus) or available_cores()
+        template = new_task(lab, isolation, seed, options.limits, scratch, device="gpu" if on_gpu else "cpu")
+        executor, workers = pool
         with Book(classroom.gradebook_url, lab) as book:
             results, tasks, why = _plan(classroom, book, folders, template, options.force)
             progress.start(lab.name, Counter(why.values()), len(folders) - len(tasks))
             moved, regraded = [], 0
             try:
-                for task, marked in mark_all(tasks, workers, partial(processes, gpus=gpus)):
+                for task, marked in mark_all(tasks, options.workers or workers, executor):
                     keep(classroom, book, marked, why[task.student], progress.warn)
                     results[task.student] = marked.result
                     regraded += why[task.student] != FIRST_TIME
@@ -177,6 +195,8 @@ def _gpus(options: Options) -> tuple[Gpu, ...]:
     """The GPUs that were asked for. AutograderError where there are fewer, or the other options do not go with them."""
     if not options.gpus:
         return ()
+    if options.scheduler:
+        raise AutograderError("found --gpus with --scheduler; wanted one of them: a cluster grades on its CPUs.")
     there = find()
     if len(there) < options.gpus:
         count = f"{len(there)} GPU{'s' * (len(there) != 1)}" if there else "no GPU"
@@ -206,9 +226,7 @@ def usable_isolation(wanted: str, *, own: bool = False) -> str:
     Raises:
         AutograderError: there is no such isolation, or this machine makes no sandbox; says what to do.
     """
-    if wanted not in ("", "warm", "cold", "none"):
-        raise AutograderError(f"found --isolation {wanted}; wanted warm, cold or none.")
-    if wanted == "none":
+    if known_isolation(wanted) == "none":
         return wanted
     from autograder.sandbox.client import why_no_sandbox
 
@@ -224,6 +242,13 @@ def usable_isolation(wanted: str, *, own: bool = False) -> str:
     )
 
 
+def known_isolation(wanted: str) -> str:
+    """The same, when it is one or ""."""
+    if wanted not in ("", "warm", "cold", "none"):
+        raise AutograderError(f"found --isolation {wanted}; wanted warm, cold or none.")
+    return wanted
+
+
 def new_task(lab: Lab, isolation: str, seed: str, limits: Limits, scratch: Path, device: str = "cpu") -> Task:
     """A task without a hand-in: `student` and `folder` are empty, and its hashes lack the hand-in's."""
     source, released = nbformat.writes(source_notebook(lab)), nbformat.writes(student_notebook(lab))
@@ -233,14 +258,14 @@ def new_task(lab: Lab, isolation: str, seed: str, limits: Limits, scratch: Path,
     hashes = {
         "lab": digest(source, released, *contents),
         "frame": keys.frame,
-        "grader": _grader_hash(isolation, device),
+        "grader": grader_hash(isolation, device),
         "limits": digest(limits.text()),
         "seed": digest("unmagic seed", seed),
     }
     return Task(lab.name, "", Path(), source, released, data, seed, isolation, limits, scratch, hashes, keys)
 
 
-def _grader_hash(isolation: str, device: str) -> str:
+def grader_hash(isolation: str, device: str) -> str:
     """Of the code that decides on points, and of what that code is run with."""
     own = Path(__file__).parent
     names = _GRADER_FILES + (_ISOLATED_FILES if isolation != "none" else ())

@@ -22,10 +22,12 @@ from autograder.examiner import Namespace, Output, secret_known
 from autograder.fitting import FittedCell
 from autograder.kernel import CellRun, Failure, Kernel
 from autograder.labs.names import PROVIDED, names_of
+from autograder.watching import to_end_within, wait_for_the_end
 
 SOCKET = "bridge"
 ATTACH_SECONDS = 30.0  # for the kernel to connect: the first time it imports the bridge
 END_SECONDS = 5.0  # for a test to end when it gets no more answers
+UNENDED_SECONDS = 5 * END_SECONDS  # after its own limit: then nothing but the end of this process ends a test
 MEMORY = 4 << 30  # bytes that a tests cell may take on this side: what it is made from are a student's numbers
 SHOWN_VALUE = 1000  # characters of the value a tests cell ends with
 _ASK = (
@@ -86,7 +88,7 @@ class Examiner:
         # the kernel's client stays in this thread; the test runs in another, and ends when it gets no more answers
         thread = threading.Thread(target=self._judge, args=(cell, seed, here, verdict), daemon=True)
         self.transport.expect()
-        with _memory_limit():
+        with _memory_limit(), to_end_within(seconds + UNENDED_SECONDS):
             thread.start()
             run = self.kernel.run(question, seconds=seconds, output_bytes=output_bytes, keep_history=False)
             self._end(thread, run)
@@ -121,6 +123,7 @@ class Examiner:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Gone))
             thread.join(timeout=END_SECONDS)
         if thread.is_alive():
+            wait_for_the_end()  # of this process, if it is a worker
             raise RuntimeError("a test could not be ended")
 
     def _judge(self, cell: FittedCell, seed: int, output: Output, verdict: list) -> None:

@@ -4,6 +4,7 @@ The interface is `concurrent.futures`: another executor, on a cluster, can stand
 """
 
 import contextlib
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,11 @@ from multiprocessing.queues import SimpleQueue
 from autograder import starting
 from autograder.marking import Marked, Task, mark, unmarked
 from autograder.sandbox.gpus import Gpu, take
+from autograder.watching import unended, watched
+
+# what the executor says when a worker has died: while it worked, or with what workers are forked from
+WORKER_LOST = (BrokenProcessPool, EOFError, ConnectionError)
+STARTS = 3  # of workers, when none starts
 
 
 def mark_all(
@@ -24,13 +30,13 @@ def mark_all(
     """Marks every task, `workers` at a time, and gives each as it is done, in no order.
 
     When a worker process dies, the hand-ins that were being marked are each tried once more, alone; one that takes its
-    worker with it again is "ungradable".
+    worker with it again is "ungradable", and so at once is one of whose tests did not end.
 
     Args:
         executor: makes an executor of a given number of workers; processes of this machine if not given.
     """
     executor = executor or processes
-    waiting, alone = list(reversed(tasks)), []
+    waiting, alone, failed = list(reversed(tasks)), [], 0
     while waiting:
         with stopping(executor(min(workers, len(waiting)))) as pool:
             running: dict[Future, Task] = {}
@@ -41,9 +47,12 @@ def mark_all(
                     task = waiting.pop()
                     try:
                         running[pool.submit(mark_one, task, len(waiting) >= workers)] = task
-                    except BrokenProcessPool:
+                        failed = 0
+                    except WORKER_LOST:
                         waiting.append(task)
-                        broken = True
+                        broken, failed = True, failed + 1
+                        if failed == STARTS:
+                            raise
                 while done:  # workers have something to do while these are written down
                     yield done.pop(0)
                 if not running:
@@ -52,16 +61,42 @@ def mark_all(
                     task = running.pop(future)
                     try:
                         done.append((task, future.result()))
-                    except BrokenProcessPool:
+                    except WORKER_LOST:
                         broken = True
-                        alone.append(task)
+                        if marked := endless(task):
+                            done.append((task, marked))
+                        else:
+                            alone.append(task)
     for task in alone:
+        yield task, _alone(task, executor)
+
+
+def _alone(task: Task, executor: Callable[[int], Executor]) -> Marked:
+    for _ in range(STARTS):
         with stopping(executor(1)) as pool:
             try:
-                yield task, pool.submit(mark_one, task, False).result()
-            except BrokenProcessPool:
-                text = "The process that graded it ended twice, the second time with nothing else to do (memory?)."
-                yield task, unmarked(task, "worker_died", text)
+                future = pool.submit(mark_one, task, False)
+            except WORKER_LOST:  # it was not begun
+                continue
+            try:
+                return future.result()
+            except WORKER_LOST:
+                break
+    text = "The process that graded it ended twice, the second time with nothing else to do (memory?)."
+    return endless(task) or unmarked(task, "worker_died", text)
+
+
+def endless(task: Task) -> Marked | None:
+    """The result of a hand-in whose worker ended because one of its tests did not; None when none of that is noted."""
+    cell = unended(task.scratch / _note(task))
+    if cell is None:
+        return None
+    text = f"The grader failed on this hand-in: the test “{cell}” did not end, and nothing could stop it."
+    return unmarked(task, "grader_error", text)
+
+
+def _note(task: Task) -> str:
+    return f"unended-{hashlib.sha256(task.student.encode()).hexdigest()[:16]}"
 
 
 def mark_one(task: Task, more: bool) -> Marked:
@@ -70,7 +105,8 @@ def mark_one(task: Task, more: bool) -> Marked:
         from autograder import ahead
 
         ahead.expect(more)
-    return mark(task)
+    with watched(task.scratch / _note(task)):
+        return mark(task)
 
 
 def processes(workers: int, gpus: Sequence[Gpu] = ()) -> Executor:
