@@ -185,8 +185,18 @@ checks.assert_equal(
     name="outputs of a kernel of 4 on 6 pixels with stride 2 and padding 1",
     hint="Room: 6 − 4 + 2·1 = 4 pixels. Two steps, three places.",
 )
+
+
+def places(*arguments, **options):
+    """The size, or the ValueError in words."""
+    try:
+        return output_size(*arguments, **options)
+    except ValueError as error:
+        return f"ValueError: {error}"
+
+
 checks.assert_equal(
-    output_size(5, 5),
+    places(5, 5),
     1,
     name="outputs of a kernel as large as the row",
     hint="A kernel that just fits has one place, and that is no error.",
@@ -209,7 +219,7 @@ checks.assert_raises(
     hint="Say in the message how many pixels are left over: 23 − 5·4 = 3 here. A reader must know what to change.",
 )
 checks.assert_equal(
-    output_size(28, 5, 4, exact=False),
+    places(28, 5, 4, exact=False),
     6,
     name="outputs of 28, 5, stride 4, when it need not be exact",
     hint="With exact=False round down: five whole steps, six places.",
@@ -230,7 +240,7 @@ checks.assert_raises(
     hint="A kernel larger than the padded row fits nowhere, whether it must be exact or not.",
 )
 checks.assert_equal(
-    output_size(3, 6, padding=2),
+    places(3, 6, padding=2),
     2,
     name="outputs of a kernel of 6 on 3 pixels with padding 2",
     hint="The zeros count: the kernel must fit into the padded row, 3 + 2·2 = 7 pixels.",
@@ -438,7 +448,7 @@ checks.assert_close(
     answer[0],
     torch.tensor([1.0, 2.0], device=here),
     name="∂L/∂w when only the first output counts",
-    hint="Its slope for w[k] is what that weight met: a[0 + k].",
+    hint="Its slope for w[k] is what that weight met: a[0 + k]. Add up over places with +=: it is a sum, not a mean.",
 )
 checks.assert_close(
     conv1d_gradients(torch.tensor([1.0, 100.0, 10000.0], device=here), row, kernel)[0],
@@ -454,6 +464,12 @@ checks.assert_true(
     ),
     "∂L/∂w: gradcheck, which moves each weight a little in float64, finds other slopes.",
     hint="∂L/∂w[k] = Σ g[i]·a[i + k], and new tensors take the dtype of the arguments.",
+)
+checks.assert_dtype(
+    conv1d_gradients(torch.ones(3).double(), row.double().cpu(), kernel.double().cpu())[0],
+    torch.float64,
+    name="∂L/∂w of float64 numbers",
+    hint="A new tensor takes the dtype and device of the arguments: torch.zeros_like(…) or grad.new_zeros(…).",
 )
 print("conv1d_gradients: passed")
 ### BEGIN HIDDEN TESTS
@@ -484,7 +500,7 @@ checks.assert_close(
     down,
     torch.tensor([1.0, 10.0, 0.0, 0.0], device=here),
     name="∂L/∂a when only the first output counts",
-    hint="The first output sends its g back to the inputs it was made of, times the weight that it met each with.",
+    hint="It sends g times w back to its inputs. Other places, with g = 0, wipe nothing out: these add, +=.",
 )
 checks.assert_close(
     conv1d_gradients(torch.tensor([0.0, 0.0, 1.0], device=here), row, kernel)[1],
@@ -510,6 +526,12 @@ checks.assert_true(
 )
 checks.assert_unchanged(
     torch.tensor([1.0, 2.0, 4.0, 8.0], device=here), row, name="a", hint="Add into a new tensor, not into a."
+)
+checks.assert_dtype(
+    conv1d_gradients(torch.ones(3).double(), row.double().cpu(), kernel.double().cpu())[1],
+    torch.float64,
+    name="∂L/∂a of float64 numbers",
+    hint="A new tensor takes the dtype and device of the arguments: torch.zeros_like(…) or grad.new_zeros(…).",
 )
 print("conv1d_gradients:input: passed")
 ### BEGIN HIDDEN TESTS
@@ -599,9 +621,9 @@ checks.assert_close(
     hint="Each answer spells its window backwards: the window 1, 2, 4, 5 gives 5421. The kernel slides by one pixel.",
 )
 checks.assert_close(
-    conv2d(square, digit_kernel, no_bias + 0.5),
-    torch.tensor([[[[5421.5, 6532.5], [8754.5, 9865.5]]]], device=here),
-    name="y with a bias of 0.5",
+    conv2d(square, digit_kernel, no_bias + 100),
+    torch.tensor([[[[5521.0, 6632.0], [8854.0, 9965.0]]]], device=here),
+    name="y with a bias of 100",
     hint="Every place adds the bias of its kernel, once.",
 )
 checks.assert_close(
@@ -792,7 +814,7 @@ checks.assert_close(
     dw,
     torch.tensor([[[[1.0, 2.0], [4.0, 5.0]]]], device=here),
     name="∂L/∂w when only place (0, 0) counts",
-    hint="There each weight met one pixel of the window 1, 2, 4, 5: that pixel is its slope.",
+    hint="There each weight met one pixel of 1, 2, 4, 5. Other places, with g = 0, wipe nothing out: use +=.",
 )
 checks.assert_close(
     conv2d_gradients(torch.ones(1, 1, 2, 2, device=here), square, digit_kernel)[1],
@@ -834,6 +856,12 @@ for sizes, kernel, stride, padding in (((2, 3, 5, 4), (2, 3, 3, 2), 1, 1), ((1, 
         f"∂L/∂w of {sizes} with kernels {kernel}, stride {stride}, padding {padding}: gradcheck finds other slopes.",
         hint="Sum g[n, o, i, j]·x[n, c, i·s + k, j·s + m] over n, i, j. Every kernel has its g, every channel its x.",
     )
+checks.assert_dtype(
+    conv2d_gradients(corner.double().cpu(), square.double().cpu(), digit_kernel.double().cpu())[1],
+    torch.float64,
+    name="∂L/∂w of float64 numbers",
+    hint="A new tensor takes the dtype and device of the arguments: torch.zeros_like(…) or grad.new_zeros(…).",
+)
 print("conv2d_gradients:weight: passed")
 ### BEGIN HIDDEN TESTS
 fresh_generator = checks.fresh("conv2d_gradients")
@@ -868,7 +896,7 @@ checks.assert_close(
     dx,
     torch.tensor([[[[1.0, 10.0, 0.0], [100.0, 1000.0, 0.0], [0.0, 0.0, 0.0]]]], device=here),
     name="∂L/∂x when only place (0, 0) counts",
-    hint="That place sends its g back to the four pixels of its window, times the weight that it met each with.",
+    hint="It sends g times w back to its pixels. Other places, with g = 0, wipe nothing out: these add.",
 )
 checks.assert_close(
     conv2d_gradients(torch.ones(1, 1, 2, 2, device=here), square, digit_kernel)[0],
@@ -880,7 +908,7 @@ checks.assert_close(
     conv2d_gradients(corner, square, torch.ones(1, 1, 2, 2, device=here), stride=2, padding=1)[0],
     torch.tensor([[[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]]], device=here),
     name="∂L/∂x with padding 1 when only place (0, 0) counts",
-    hint="Three of that window's four pixels are padding. Cut p rows and columns off on all four sides.",
+    hint="Three of these pixels are padding. Cut p rows and columns off on all sides, down to the shape of x.",
 )
 checks.assert_close(
     conv2d_gradients(
@@ -904,6 +932,12 @@ for sizes, kernel, stride, padding in (((2, 3, 5, 4), (2, 3, 3, 2), 1, 1), ((1, 
         f"∂L/∂x of {sizes} with kernels {kernel}, stride {stride}, padding {padding}: gradcheck finds other slopes.",
         hint="Place (i, j) adds Σ g[n, o, i, j]·w[o, c, k, m] over the kernels to pixel (i·s + k, j·s + m).",
     )
+checks.assert_dtype(
+    conv2d_gradients(corner.double().cpu(), square.double().cpu(), digit_kernel.double().cpu())[0],
+    torch.float64,
+    name="∂L/∂x of float64 numbers",
+    hint="A new tensor takes the dtype and device of the arguments: torch.zeros_like(…) or grad.new_zeros(…).",
+)
 print("conv2d_gradients:input: passed")
 ### BEGIN HIDDEN TESTS
 fresh_generator = checks.fresh("conv2d_gradients")
@@ -1146,7 +1180,7 @@ checks.assert_close(
     col2im(ones, (3, 3), (2, 2), stride=2, padding=1),
     torch.ones(1, 1, 3, 3, device=here),
     name="picture with stride 2 and padding 1",
-    hint="Add into the padded picture, corners at multiples of the stride; then cut p off on all four sides.",
+    hint="Add into the padded picture, corners at multiples of the stride; then cut p off: H and W as in `size`.",
 )
 checks.assert_close(
     col2im(ones, (5, 5), (2, 2), stride=2),
@@ -1262,10 +1296,10 @@ checks.assert_close(
     hint="A row of w.flatten(1) meets a column of columns(x, …). The kernel is not flipped.",
 )
 checks.assert_close(
-    fast_conv2d(square, digit_kernel.repeat(2, 1, 1, 1), torch.tensor([0.5, 0.25], device=here)),
+    fast_conv2d(square, digit_kernel.repeat(2, 1, 1, 1), torch.tensor([500.0, 300.0], device=here)),
     torch.tensor([[[5421.0, 6532.0], [8754.0, 9865.0]]], device=here)
-    + torch.tensor([[[[0.5]], [[0.25]]]], device=here),
-    name="y of two kernels with the biases 0.5 and 0.25",
+    + torch.tensor([[[[500.0]], [[300.0]]]], device=here),
+    name="y of two kernels with the biases 500 and 300",
     hint="The bias belongs to the kernel, axis 1 of y: b[:, None] beside (O, H'·W').",
 )
 for sizes, kernel, stride, padding, hint in (
@@ -1662,6 +1696,12 @@ checks.assert_true(
     "∂L/∂x of overlapping windows: gradcheck, which moves each pixel a little in float64, finds other slopes.",
     hint="Add every g to the pixel that its switch names, and return the dtype of grad.",
 )
+checks.assert_dtype(
+    max_pool_gradient(grad.double().cpu(), torch.zeros(1, 1, 2, 2, dtype=torch.int64), 2, 2),
+    torch.float64,
+    name="∂L/∂x of float64 numbers",
+    hint="A new tensor takes the dtype and device of the arguments: torch.zeros_like(…) or grad.new_zeros(…).",
+)
 print("max_pool_gradient: passed")
 ### BEGIN HIDDEN TESTS
 fresh_generator = checks.fresh("max_pool_gradient")
@@ -1789,6 +1829,12 @@ for sizes, size, stride in (((2, 3, 6, 6), 2, 2), ((1, 2, 7, 5), 3, 2), ((2, 1, 
         f"∂L/∂x of {sizes}, windows of {size}, stride {stride}: gradcheck finds other slopes.",
         hint="Window (i, j) begins at row i·stride, column j·stride, and gives each of its pixels g/F².",
     )
+checks.assert_dtype(
+    average_pool_gradient(torch.ones(1, 1, 2, 2).double(), 4, 4, 2, 2),
+    torch.float64,
+    name="∂L/∂x of float64 numbers",
+    hint="A new tensor takes the dtype and device of the arguments: torch.zeros_like(…) or grad.new_zeros(…).",
+)
 print("average_pool: passed")
 ### BEGIN HIDDEN TESTS
 fresh_generator = checks.fresh("average_pool")
@@ -2010,6 +2056,13 @@ checks.assert_close(
     name="error for x³ at 2 with h = 0.1",
     hint="Measured 12.01, claimed 12: |12 − 12.01| divided by the larger of the two. Divide the difference by 2h.",
 )
+checks.assert_in_range(
+    gradient_error(cube, cube_backward, two, one),
+    0.0,
+    1e-6,
+    name="error of the right gradient of x³ at 2",
+    hint="Compute in float64, whatever you are given: in float32 a step of 1e-6 is lost in rounding.",
+)
 checks.assert_close(
     gradient_error(cube, cube_sign, two, one),
     2.0,
@@ -2190,8 +2243,8 @@ checks.assert_true(
 checks.assert_close(
     error,
     3.0,
-    name="error of a layer that multiplies column j by j, shift (0, 1)",
-    hint="f(Tx) is 0, 1, 2, 3 and T'f(x) is 3, 0, 1, 2: the largest difference is 3. Shift the output as well.",
+    name="largest difference for a layer that multiplies column j by j, shift (0, 1)",
+    hint="f(Tx) is 0 1 2 3, T'f(x) is 3 0 1 2. Shift the output as well; (down, right) is dims=(2, 3).",
 )
 checks.assert_close(
     equivariance_error(by_column, line, (1, 0)),
@@ -2266,7 +2319,7 @@ checks.assert_close(
     changed_share(pool_2, torch.ones(1, 1, 4, 6, device=here), (0, 1)),
     0.0,
     name="share of outputs that change when all pixels are equal",
-    hint="Shifting a picture of ones changes nothing: compare f(Tx) with f(x), at the same places.",
+    hint="Shifting a picture of ones changes nothing: 0, not 1. Compare f(Tx) with f(x), at the same places.",
 )
 x = torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(1)).to(here)
 checks.assert_close(
@@ -2503,6 +2556,13 @@ for classes, channels, side, n in ((10, 1, 8, 5), (3, 2, 12, 1)):
         hint="One for each of w1, b1, w2, b2, w3, b3, in this order.",
     )
     found = dict(zip(wanted, answer[1], strict=True))
+    for name, weight in zip(wanted, start, strict=True):
+        checks.assert_shape(
+            found[name],
+            weight.shape,
+            name=f"∂L/∂{name} for {size}",
+            hint="In the order w1, b1, w2, b2, w3, b3, each in the shape of its weights; w3 is (classes, pixels).",
+        )
     for name, hint in (
         ("b3", "(p − [c = t])/N, summed over the batch. The mean over the batch belongs to the loss: divide by N."),
         ("w3", "The gradient of z times what came into the linear layer: dzᵀ·h, (classes, pixels)."),
@@ -2568,6 +2628,23 @@ checks.assert_close(
     atol=1e-5,
     name="weights after two steps",
     hint="The second of two steps: Δ = 0.9·(last Δ) − ε/2·gradient at the new weights. The rate falls each step.",
+)
+# fifty times one picture: the order does not matter, and two epochs in batches of 20, 20 and 10 are six steps
+same_x, same_t = small_x[:1].repeat(50, 1, 1, 1), small_t[:1].repeat(50)
+walked, deltas = start, [torch.zeros_like(w) for w in start]
+for step in range(6):
+    leaves = [w.clone().requires_grad_() for w in walked]
+    loss = torch.nn.functional.cross_entropy(network_logits(leaves, same_x), same_t)
+    slopes = torch.autograd.grad(loss, leaves)
+    deltas = [0.9 * delta - 0.02 * (1 - step / 6) * slope for delta, slope in zip(deltas, slopes, strict=True)]
+    walked = [w + delta for w, delta in zip(walked, deltas, strict=True)]
+checks.assert_close(
+    list(train_network(given_layers, start, same_x, same_t, 0.02, 20, 2, order)),
+    walked,
+    rtol=1e-3,
+    atol=1e-5,
+    name="weights after two epochs of 20, 20 and 10 pictures",
+    hint="Six steps: the short last batch counts, Δ goes on from epoch to epoch, and the rate falls at every step.",
 )
 sums = []  # of all weights after three steps, for three generators
 for seed in (4, 5, 4):
