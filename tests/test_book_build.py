@@ -23,6 +23,7 @@ FLAWS = {
     "ends with the sections Summary, Questions, Where to read on": ("## Summary", "## Conclusion"),
     "_static/logo.svg has no alternative text": ("1. First", "![](../_static/logo.svg)\n\n1. First"),
     "question without an answer: 'Why?'": ("## Where", "```{question} Why?\n```\n\n## Where"),
+    "the fence {question} is shown as text": ("## Questions", "```{question} Is `w` it?\nYes.\n```\n\n## Questions"),
 }
 
 

@@ -1,4 +1,5 @@
-"""What every page must have, told as warnings, which fail the build: alternative text, and numbers that were computed.
+"""What every page must have, told as warnings, which fail the build: alternative text, numbers that were computed, and
+fences that Markdown understood.
 
 A number with a decimal point or of three digits and more is not typed into prose: a cell computes and glues it
 (`unmagic.page.glue`). Years are free. A number that is given and not computed (a paper's, a version) is marked:
@@ -52,6 +53,9 @@ def check_page(app, doctree) -> None:
             _warn(
                 "number", _place(node.parent, docname), f"{told}, or mark what is not computed: {{given}}`{numbers[0]}`"
             )
+        if "```{" in node.astext() and not isinstance(node.parent, FREE):
+            told = "the fence {} is shown as text: its first line holds a backtick, which Markdown does not allow there"
+            _warn("fence", _place(node.parent, docname), told.format(node.astext().split("```")[1].split()[0]))
     for image in doctree.findall(nodes.image):
         if not image.get("alt", "").strip():
             told = f"the image {image['uri']} has no alternative text: say what it shows, for those who do not see it"
