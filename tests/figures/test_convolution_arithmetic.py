@@ -254,6 +254,8 @@ class TestWords:
                          "1 2 1 2 1; on each column: 1 2 1 2 1. They alternate", id="checkerboard"),
             pytest.param(dict(operation="transposed_convolution", kernel=KERNELS["pair"], padding=0),
                          "on each column: 1 1 1 1 1 1.", id="even-stamps"),
+            pytest.param(dict(operation="transposed_convolution", kernel=KERNELS["pair"], padding=0, dilation=2),
+                         "They alternate", id="dilated-stamps"),
             pytest.param(dict(operation="transposed_convolution", kernel=[[1]], padding=0),
                          "Never reached (hatched): rows 1, 3; columns 1, 3.", id="gaps"),
         ],
