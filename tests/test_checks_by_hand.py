@@ -75,6 +75,12 @@ def test_an_alias_made_by_assignment_in_another_cell_is_followed():
     assert judged("slide = torch.nn.functional.conv2d", "def conv(x, w):\n    return slide(x, w)")
 
 
+def test_an_argument_is_not_a_global_of_the_same_name_in_another_cell():
+    test = "for width in (1, 2):\n    expected = F.conv2d(x, w)"
+    assert judged("def conv(x, width):\n    expected = x * width\n    return expected", test) == ""
+    assert judged("def conv(x):\n    return expected + width", test)
+
+
 def test_magics_hide_nothing_and_broken_cells_are_passed_over():
     assert judged("%time\ndef conv(x, w):\n    return F.conv2d(x, w)")
     assert judged("%%time\n!ls\ndef conv(x, w):\n    return F.conv2d(x, w)")

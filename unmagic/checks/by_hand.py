@@ -119,12 +119,28 @@ def _uses(
                 continue
             seen.add(id(node))
             aliases = everywhere | {a: p for inner in ast.walk(node) for a, p in _imports(inner)}
+            outside = _taken_from_outside(node)
             for inner in ast.walk(node):
                 use = _forbidden(inner, aliases, forbidden, objects)
                 if use:
                     yield owner, use, inner.lineno, cell.splitlines()[inner.lineno - 1].strip()
-                if isinstance(inner, ast.Name) and inner.id in statements:
+                if isinstance(inner, ast.Name) and inner.id in statements and inner.id in outside:
                     todo.append(inner.id)
+
+
+def _taken_from_outside(node: ast.stmt) -> set[str]:
+    """The names that a statement has from the notebook, not as arguments or variables of its own functions.
+
+    The cells of a notebook share one namespace: a test's loop variable is nothing that a function uses which happens to
+    have an argument of that name.
+    """
+    module = symtable.symtable(ast.unparse(node), "<cell>", "exec")
+    found, tables = set(), [module]
+    while tables:
+        table = tables.pop()
+        found |= {s.get_name() for s in table.get_symbols() if table is module or s.is_global()}
+        tables += table.get_children()
+    return found
 
 
 def _imports(node: ast.AST) -> Iterator[tuple[str, str]]:
