@@ -108,11 +108,10 @@ export function sums(links, grid, rows, columns, product) {
 /** ∂L/∂y of the loss L that `upstream` names. */
 export function gradientOf(upstream, y, own) {
 	const [rows, columns] = [y.length, y[0].length];
-	const [mr, mc] = [Math.floor(rows / 2), Math.floor(columns / 2)];
 	const rule = {
 		ones: () => 1,
 		output: (i, j) => y[i][j],
-		middle: (i, j) => Number(i === mr && j === mc),
+		middle: (i, j) => Number(i === rows >> 1 && j === columns >> 1),
 		varied: (i, j) => ((2 * i + 3 * j + 4) % 5) - 2,
 		own: (i, j) => at(own, [i, j]),
 	}[upstream];
@@ -148,7 +147,7 @@ function problem(rows, columns, { operation, padding }) {
 	return "";
 }
 
-/** The links of one cell, in reading order of the kernel (of a weight: in that of the outputs). */
+/** The links of one cell. */
 export const linksOf = (links, grid, [r, c]) => links.filter((link) => link[grid][0] === r && link[grid][1] === c);
 
 /** The picture or kernel with other sides: cut at the right and bottom, or continued with `fill(row, column)`. */

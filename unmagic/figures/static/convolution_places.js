@@ -124,7 +124,7 @@ export class Place {
 
 	write(cell, now) {
 		const { text, t, tag, names, label, at, stop } = now;
-		const key = `${text}|${t}|${tag}|${names}|${label}|${at}|${stop}`;
+		const key = JSON.stringify(now);
 		if (cell.key === key) return;
 		cell.key = key;
 		cell.number.textContent = text;

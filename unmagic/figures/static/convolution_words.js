@@ -30,7 +30,7 @@ export function terms(solved, view, grid, cell) {
 	const [first, second] = factors(view);
 	const winners = solved.settings.operation === "max_pooling" && !(view === "forward" && grid === "y");
 	return linksOf(solved.links, grid, cell)
-		.filter((link) => (winners ? link.weight !== 0 : true))
+		.filter((link) => !winners || link.weight)
 		.map((link) => {
 			const values = [value(first, link), value(second, link)];
 			return { link, values, product: values[0] * values[1], real: link.inside };
