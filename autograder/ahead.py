@@ -11,9 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.util import Finalize
 from pathlib import Path
 
+from autograder import sandboxed
 from autograder.sandbox.client import Place, WarmParent
 from autograder.sandbox.limits import Limits
-from autograder.sandboxed import SandboxKernel
 
 _more = False
 _waiting: tuple[tuple, Future] | None = None
@@ -26,17 +26,17 @@ def expect(more: bool) -> None:
     _more = more
 
 
-def take(parent: Place | WarmParent, limits: Limits, scratch: Path, data_files: tuple) -> SandboxKernel:
+def take(parent: Place | WarmParent, limits: Limits, scratch: Path, data_files: tuple) -> sandboxed.SandboxKernel:
     """A kernel at its beginning: the one in waiting, if it is of this kind and lives, else a new one."""
     kind = (parent, limits, scratch, tuple(data_files))
-    kernel = _waited_for(kind) or SandboxKernel(*kind)
+    kernel = _waited_for(kind) or sandboxed.SandboxKernel(*kind)
     kernel.begin()
     if _more:
         _start_next(kind)
     return kernel
 
 
-def _waited_for(kind: tuple) -> SandboxKernel | None:
+def _waited_for(kind: tuple) -> sandboxed.SandboxKernel | None:
     global _waiting
     if _waiting is None:
         return None
@@ -58,7 +58,7 @@ def _start_next(kind: tuple) -> None:
         atexit.register(close, os.getpid())
         Finalize(None, close, args=(os.getpid(),), exitpriority=2)  # a worker process ends without atexit
     _more = False
-    _waiting = kind, _thread.submit(SandboxKernel, *kind)
+    _waiting = kind, _thread.submit(sandboxed.SandboxKernel, *kind)
 
 
 def close(pid: int | None = None) -> None:

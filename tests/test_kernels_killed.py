@@ -35,7 +35,7 @@ def kernels(monkeypatch):
 
 
 def process_of(kernel) -> int:
-    descriptor = kernel._manager.provisioner.slot.process
+    descriptor = kernel._slot.process
     with open(f"/proc/self/fdinfo/{descriptor}") as rows:
         return next(int(row.split()[1]) for row in rows if row.startswith("Pid:"))
 
@@ -52,7 +52,7 @@ def end(kernel, whom: str) -> None:
         victim = parent_process(victim)
     os.kill(victim, signal.SIGKILL)
     until = time.monotonic() + 20
-    while kernel._manager.is_alive() and time.monotonic() < until:
+    while kernel.alive() and time.monotonic() < until:
         time.sleep(0.01)
 
 
