@@ -3,17 +3,13 @@
 from unmagic import figures
 
 import functools
-import json
 
 import pytest
+from live_pages import book_page, notebook_page
 
 pytestmark = pytest.mark.browser
 
 FIGURES = [name for name in figures.__all__ if name != "STATIC"]
-PAGE = """<!doctype html><html lang="en"{html}><head><meta charset="utf-8"><title>A page</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"></head>
-<body style="margin: 8px"><main><h1>A page</h1>{figure}</main>{scripts}</body></html>"""
-LOADER = '<script type="module" src="figures/loader.js"></script>'
 SETTLED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
@@ -36,7 +32,7 @@ def opened(watch, site, markup):
 
     def open_page(name, html="", **options):
         watched = watch(**options)
-        watched.page.goto(site("every.html", PAGE.format(html=html, figure=markup(name), scripts=LOADER)))
+        watched.page.goto(site("every.html", book_page(markup(name), html)))
         watched.page.wait_for_selector('.unmagic-figure[data-alive="yes"] .unmagic-live')
         for summary in watched.page.locator("summary").all():
             summary.click()
@@ -141,42 +137,39 @@ class TestElsewhere:
 
     def test_without_scripts_there_is_a_still_with_words(self, watch, site, markup, name):
         watched = watch(java_script_enabled=False)
-        watched.page.goto(site("still.html", PAGE.format(html="", figure=markup(name), scripts=LOADER)))
+        watched.page.goto(site("still.html", book_page(markup(name))))
         still = watched.page.get_by_role("img")
         assert len(still.get_attribute("alt")) > 80
         assert still.bounding_box()["width"] > 500
         assert watched.faults == []
 
     def test_a_page_opened_as_a_file_explains_itself_and_shows_the_still(self, watch, tmp_path, markup, name):
-        (tmp_path / "page.html").write_text(PAGE.format(html="", figure=markup(name), scripts=LOADER), encoding="utf-8")
+        (tmp_path / "page.html").write_text(book_page(markup(name)), encoding="utf-8")
         page = watch().page.context.browser.new_page()
         page.goto((tmp_path / "page.html").as_uri())
         assert "make course" in page.get_by_role("alert").inner_text()
         assert page.get_by_role("img").is_visible()
         page.close()
 
-    def test_a_widget_says_what_it_lacks_and_one_that_is_closed_listens_no_longer(self, watch, site, name):
-        figure = getattr(figures, name)
-        state = figure().public_state()
-        site("one.mjs", figure._esm)
-        script = """<script type="module">import figure from "./one.mjs";
-        const state = %s, listeners = new Set(), el = document.getElementById("output");
-        const model = { get: (key) => state[key], set: (key, value) => (state[key] = value), save_changes() {},
-          on: (event, f) => listeners.add(f), off: (event, f) => listeners.delete(f) };
-        window.listening = [figure.render({ model, el }), listeners.size];
-        window.listening[0]();
-        window.listening.push(listeners.size, el.children.length);
-        delete state.%s;
-        figure.render({ model, el });
-        </script>"""
-        dropped = next(key for key in ("surface", "seed", "stride", *state) if key in state)
-        body = f'<style>{figure._css}</style><div id="output"></div>'
+    def test_a_widget_that_is_closed_listens_no_longer(self, watch, site, name):
+        figure = getattr(figures, name)()
+        site("widget.mjs", figure._esm)
         watched = watch()
-        page = PAGE.format(html="", figure=body, scripts=script % (json.dumps(state), dropped))
-        watched.page.goto(site("widget.html", page))
-        said = watched.page.get_by_role("alert").inner_text()
-        assert f"could not start: its state lacks {dropped}; make it with unmagic.figures.{name}()" in said
-        _, open_, closed, left = watched.page.evaluate("window.listening")
-        assert open_ > 3
-        assert (closed, left) == (0, 0)
+        watched.page.goto(site("notebook.html", notebook_page(figure)))
+        watched.page.wait_for_selector(".unmagic-live")
+        watched.page.evaluate(SETTLED)
+        assert watched.page.evaluate("window.listening()") > 3
+        watched.page.evaluate("window.stop(); fromPython({})")
+        watched.page.evaluate(SETTLED)
+        assert watched.page.evaluate("window.listening()") == 0
+        assert watched.page.locator(".unmagic-live").count() == 0
         assert watched.faults == []
+
+    def test_a_widget_without_its_state_says_what_it_lacks(self, watch, site, name):
+        figure = getattr(figures, name)()
+        lacking = sorted(set(figure.public_state()) & {"seed", "kernel"})
+        site("widget.mjs", figure._esm)
+        watched = watch()
+        watched.page.goto(site("notebook.html", notebook_page(figure, drop=lacking)))
+        said = watched.page.get_by_role("alert").inner_text()
+        assert f"could not start: its state lacks {', '.join(lacking)}; make it with unmagic.figures.{name}()" in said

@@ -1,4 +1,7 @@
-"""The descent race in Chromium: by mouse, finger and keyboard, on a page of the book and as a widget."""
+"""The descent race in Chromium: by mouse, finger and keyboard, on a page of the book and as a widget.
+
+What holds for every figure is in test_every_figure_in_chromium.py.
+"""
 
 from unmagic.figures import DescentRace
 from unmagic.figures.base import Still
@@ -382,15 +385,6 @@ class TestAppearance:
         race = book(html=html, body=body, color_scheme=system)
         assert race.page.locator(".unmagic-live").get_attribute("data-unmagic-theme") == theme
 
-    def test_it_follows_a_change_of_theme(self, book):
-        race = book(html=' data-theme="light"')
-        light = race.pixels()
-        race.page.evaluate("document.documentElement.dataset.theme = 'dark'")
-        dark = race.settled().pixels()
-        assert dark != light
-        race.page.evaluate("document.documentElement.dataset.theme = 'light'")
-        assert race.settled().pixels() == light
-
     def test_it_follows_the_systems_change_of_theme(self, book):
         race = book(color_scheme="light")
         race.page.emulate_media(color_scheme="dark")
@@ -411,27 +405,6 @@ class TestAccess:
         assert "above" in race.limit
         assert race.watched.axe() == []
 
-    def test_every_control_is_reached_by_the_keyboard_and_shows_it(self, book):
-        race = book()
-        for summary in race.page.locator("summary").all():
-            summary.click()
-        controls = race.page.locator(".unmagic-live :is(button, input, select, summary):visible").count()
-        race.page.evaluate("document.activeElement.blur()")
-        rings = {}
-        for _ in range(controls + 1):  # once the focus leaves the page it comes back at its beginning
-            race.page.keyboard.press("Tab")
-            name, *ring = race.page.evaluate(
-                """() => { const e = document.activeElement;
-                const all = [...document.querySelectorAll(".unmagic-live *")];
-                const ring = getComputedStyle(e, e.matches(".handle") ? "::before" : null);
-                const name = `${all.indexOf(e)} ${e.outerHTML.slice(0, 60)}`;
-                return [name, ring.outlineStyle, parseFloat(ring.outlineWidth)]; }"""
-            )
-            if not name.startswith("-1 "):
-                rings[name] = ring
-        assert len(rings) == controls
-        assert [name for name, (style, width) in rings.items() if style != "solid" or width < 2] == []
-
     def test_a_drag_is_announced_once_when_it_rests(self, book):
         race = book()
         race.page.evaluate(
@@ -447,25 +420,6 @@ class TestAccess:
         (told,) = race.page.evaluate("window.told")
         assert told.startswith("Epoch 20 of 20. Loss above the lowest: Batch ")
         assert race.page.locator("[aria-live], output, [role=status]").count() == 1
-
-    def test_without_scripts_there_is_a_still_with_words(self, watch, site, monkeypatch):
-        monkeypatch.setenv("UNMAGIC_BOOK", "1")
-        page = book_page(DescentRace(epochs=1).markup())
-        watched = watch(java_script_enabled=False)
-        watched.page.goto(site("still.html", page))
-        still = watched.page.get_by_role("img", name=re.compile("A map of a loss over two weights"))
-        assert still.bounding_box()["width"] > 600
-        assert watched.faults == []
-
-    def test_a_page_opened_as_a_file_explains_itself_and_shows_the_still(self, watch, tmp_path, monkeypatch):
-        monkeypatch.setenv("UNMAGIC_BOOK", "1")
-        page = book_page(DescentRace(epochs=1).markup())
-        (tmp_path / "page.html").write_text(page, encoding="utf-8")
-        opened = watch().page.context.browser.new_page()
-        opened.goto((tmp_path / "page.html").as_uri())
-        assert "make course" in opened.get_by_role("alert").inner_text()
-        assert opened.get_by_role("img", name=re.compile("A map of a loss")).is_visible()
-        opened.close()
 
 
 class TestFaults:
@@ -493,10 +447,6 @@ class TestFaults:
         page = watch().page
         page.goto(site("broken.html", book_page(figure)))
         assert said in page.get_by_role("alert").inner_text()
-
-    def test_a_widget_without_its_state_says_what_it_lacks(self, notebook):
-        race = notebook(drop=["presets", "start"])
-        assert "its state lacks start, presets; make it with" in race.page.get_by_role("alert").inner_text()
 
 
 class TestAsAWidget:
@@ -545,12 +495,3 @@ class TestAsAWidget:
         for racer, path in DescentRace(**state).paths().items():
             got = torch.tensor(reported["weights"][racer], dtype=torch.float64)
             torch.testing.assert_close(got, path[-1], rtol=1e-5, atol=1e-6)
-
-    def test_a_closed_widget_listens_no_longer(self, notebook):
-        race = notebook()
-        assert race.page.evaluate("window.listening()") > 0
-        race.page.evaluate("window.stop(); fromPython({ start: [0, 0] })")
-        race.settled()
-        assert race.page.evaluate("window.listening()") == 0
-        assert race.page.locator(".unmagic-live").count() == 0
-        assert race.watched.faults == []

@@ -13,12 +13,14 @@ import torch
 
 SIZE = dict(width=16, depth=6, seed=3)
 RUN = """
-const numbers = new d.Numbers(settings.seed, settings.width);
-const steps = d.propagate(settings, numbers);
-let step;
-let pauses = -1;
-do { step = steps.next(); pauses++; } while (!step.done);
-const { h, g, ...measured } = step.value;
+const pass = (settings) => {
+  const steps = d.propagate(settings, new d.Numbers(settings.seed, settings.width));
+  let step;
+  let pauses = -1;
+  do { step = steps.next(); pauses++; } while (!step.done);
+  return { ...step.value, h: step.value.h.map((x) => [...x]), g: step.value.g.map((x) => [...x]), pauses };
+};
+const measured = (settings) => { const { h, g, ...rest } = pass(settings); return rest; };
 """
 WORDS = f"import {{ describe, factorInWords }} from {json.dumps((STATIC / 'signals_words.js').as_uri())};"
 PASSES = [(activation, norm) for activation in signals.ACTIVATIONS for norm in signals.NORMALIZATIONS]
@@ -39,17 +41,28 @@ def both(activation: str, norm: str, n_var: float, **size) -> tuple[dict, dict]:
     return {**same, "n_var": n_var}, {**same, "nVar": n_var}
 
 
+@pytest.fixture(scope="module")
+def passes(node):
+    """{(activation, norm): what the browser computes}, by one Node."""
+    settings = [both(activation, norm, 1.7, **SIZE)[1] for activation, norm in PASSES]
+    return dict(zip(PASSES, node(RUN + "give(settings.map(pass));", use="signals", settings=settings), strict=True))
+
+
+@pytest.fixture(scope="module")
+def wide(node):
+    """{(activation, norm): [measured, predicted]} of a wide net, by one Node."""
+    settings = [both(activation, norm, 1.3, width=256, depth=5, seed=2)[1] for activation, norm in PASSES]
+    code = RUN + "give(settings.map((s) => [measured(s), d.theory(s)]));"
+    return dict(zip(PASSES, node(code, use="signals", settings=settings), strict=True))
+
+
 class TestPasses:
     """Forwards and backwards, against autograd."""
 
     @pytest.mark.parametrize(("activation", "norm"), PASSES)
-    def test_activations_gradients_and_their_deviations_are_those_of_torch(self, node, activation, norm):
-        python, browser = both(activation, norm, 1.7, **SIZE)
-        got = node(
-            RUN + "give({ h: h.map((x) => [...x]), g: g.map((x) => [...x]), ...measured, pauses });",
-            use="signals",
-            settings=browser,
-        )
+    def test_activations_gradients_and_their_deviations_are_those_of_torch(self, passes, activation, norm):
+        python, _ = both(activation, norm, 1.7, **SIZE)
+        got = passes[activation, norm]
         expected = signals.propagate(**python)
         close(got["h"], expected.h.flatten(1), atol=1e-12)
         close(got["g"], expected.g.flatten(1), atol=1e-12)
@@ -62,7 +75,7 @@ class TestPasses:
     @pytest.mark.parametrize(("n_var", "width"), [(256.0, 256), (0.0008, 8)], ids=["explodes", "vanishes"])
     def test_fifty_layers_of_the_worst_scale_stay_numbers(self, node, n_var, width):
         python, browser = both("linear", "none", n_var, width=width, depth=signals.DEEPEST, seed=1)
-        got = node(RUN + "give(measured);", use="signals", settings=browser)
+        got = node(RUN + "give(measured(settings));", use="signals", settings=browser)
         expected = signals.propagate(**python).deviations()
         close(got["activations"], expected["activations"])
         close(got["unitGradients"], expected["unit_gradients"])
@@ -71,15 +84,13 @@ class TestPasses:
 
     def test_a_deeper_net_has_the_same_first_layers(self, node):
         _, browser = both("tanh", "none", 1.0, **SIZE)
-        short, long = (
-            node(RUN + "give(measured.activations);", use="signals", settings={**browser, "depth": depth})
-            for depth in (3, 6)
-        )
+        code = RUN + "give([3, 6].map((depth) => measured({ ...settings, depth }).activations));"
+        short, long = node(code, use="signals", settings=browser)
         assert long[:4] == short
 
     def test_idle_units_are_counted(self, node):
         python, browser = both("relu", "none", 2.0, **SIZE)
-        got = node(RUN + "give(measured.idle);", use="signals", settings=browser)
+        got = node(RUN + "give(measured(settings).idle);", use="signals", settings=browser)
         h = signals.propagate(**python).h
         for layer in range(1, 7):
             zero = h[layer] == 0
@@ -96,7 +107,9 @@ class TestPasses:
     def test_saturated_are_those_with_a_slope_below_a_twentieth_of_the_largest(self, node, activation, steepest):
         python, browser = both(activation, "none", 30.0, **SIZE)
         got = node(
-            RUN + "give(measured.idle.slice(1).map((layer) => layer.saturated));", use="signals", settings=browser
+            RUN + "give(measured(settings).idle.slice(1).map((layer) => layer.saturated));",
+            use="signals",
+            settings=browser,
         )
         h = signals.propagate(**python).h[1:]
         y = (torch.atanh(h) if activation == "tanh" else torch.logit(h)).requires_grad_()
@@ -184,9 +197,8 @@ class TestTheory:
         assert got[4] == pytest.approx(factor, rel=1e-3)
 
     @pytest.mark.parametrize(("activation", "norm"), PASSES)
-    def test_what_is_predicted_is_what_is_measured_in_a_wide_net(self, node, activation, norm):
-        _, browser = both(activation, norm, 1.3, width=256, depth=5, seed=2)
-        measured, predicted = node(RUN + "give([measured, d.theory(settings)]);", use="signals", settings=browser)
+    def test_what_is_predicted_is_what_is_measured_in_a_wide_net(self, wide, activation, norm):
+        measured, predicted = wide[activation, norm]
         for name in ("activations", "unitGradients", "weightGradients"):
             close(measured[name][1:], predicted[name][1:], rtol=0.12)
 
@@ -211,7 +223,9 @@ class TestWords:
     ):
         _, browser = both(activation, norm, n_var, width=64, depth=24, seed=1)
         got = node(
-            WORDS + RUN + "give(describe(step.value, d.theory(settings), settings));", use="signals", settings=browser
+            WORDS + RUN + "give(describe(measured(settings), d.theory(settings), settings));",
+            use="signals",
+            settings=browser,
         )
         text = got["text"].replace("\u00a0", " ")
         assert got["fates"] == fates
@@ -235,5 +249,5 @@ class TestWords:
 
     def test_what_float32_cannot_hold_is_said(self, node):
         _, browser = both("linear", "none", 0.0016, width=16, depth=50, seed=1)
-        code = WORDS + RUN + "give(describe(step.value, d.theory(settings), settings).text);"
+        code = WORDS + RUN + "give(describe(measured(settings), d.theory(settings), settings).text);"
         assert "lost in float32" in node(code, use="signals", settings=browser)

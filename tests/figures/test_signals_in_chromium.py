@@ -3,26 +3,13 @@
 from unmagic.figures import SignalsThroughDepth
 from unmagic.figures.base import Still
 
-import json
 import re
 
 import pytest
 import torch
+from live_pages import book_page, notebook_page
 
 pytestmark = pytest.mark.browser
-
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A page</title></head>
-<body><main><h1>A page</h1>{figure}</main>{script}</body></html>"""
-LOADER = '<script type="module" src="figures/loader.js"></script>'
-NOTEBOOK = """<div id="output"></div><script type="module">
-import figure from "./signals.mjs";
-const state = %s;
-window.sent = [];
-let waiting = {};
-const model = { get: (key) => state[key], set: (key, value) => (waiting[key] = state[key] = value), on() {}, off() {},
-  save_changes() { if (Object.keys(waiting).length) window.sent.push(waiting); waiting = {}; } };
-figure.render({ model, el: document.getElementById("output") });
-</script>"""
 
 
 class Signals:
@@ -80,7 +67,7 @@ def book(watch, site, monkeypatch):
     monkeypatch.setattr(SignalsThroughDepth, "still", lambda self: Still("a still", "data:,", "data:,"))
 
     def open_page(state=None, **options):
-        page = PAGE.format(figure=SignalsThroughDepth(**(state or {})).markup(), script=LOADER)
+        page = book_page(SignalsThroughDepth(**(state or {})).markup())
         return Signals(watch(**options), site("page.html", page)).settled()
 
     return open_page
@@ -106,9 +93,8 @@ def test_moving_n_var_makes_the_initialization_ones_own_with_theorys_factor_besi
     measured, theory = figure.table["× from the layer after"]
     assert theory == "×\u00a03.16"
     assert float(measured.removeprefix("×\u00a0")) == pytest.approx(3.16, rel=0.1)
-    assert "n·Var(w) · E[φ′²] = 10 · 1 = 10, their standard deviation by its root, 3.16." in figure.page.inner_text(
-        ".note"
-    )
+    theory = figure.page.inner_text(".note")
+    assert "n·Var(w) · E[φ′²] = 10 · 1 = 10, their standard deviation by its root, 3.16." in theory
 
 
 def test_with_batch_norm_the_weights_size_does_not_matter_to_the_signals(book):
@@ -134,7 +120,7 @@ def test_a_layer_is_looked_at_by_slider_keys_and_by_a_press_on_a_picture(book):
     box = canvas.bounding_box()
     canvas.click(position={"x": box["width"] - 12, "y": 40})
     assert figure.settled().page.locator("caption").inner_text() == "Standard deviations in layer 20"
-    assert figure.table["× from the layer after"] == ["starts here", "starts here"]
+    assert figure.table["× from the layer after"] == ["starts here", ""]
     assert figure.passes == passes, "looking computes nothing anew"
     figure.put("Depth L", 5)
     assert figure.page.locator("caption").inner_text() == "Standard deviations in layer 5"
@@ -211,11 +197,8 @@ def test_a_page_of_another_size_gets_pictures_of_that_size(book):
 
 def test_the_deviations_it_reports_are_those_that_python_computes(watch, site):
     figure = SignalsThroughDepth("sigmoid", initialization="large", normalization="layer", depth=7, width=24, seed=5)
-    site("signals.mjs", figure._esm)
-    body = f"<style>{figure._css}</style>"
-    shown = Signals(
-        watch(), site("notebook.html", PAGE.format(figure=body, script=NOTEBOOK % json.dumps(figure.public_state())))
-    )
+    site("widget.mjs", figure._esm)
+    shown = Signals(watch(), site("notebook.html", notebook_page(figure)))
     shown.page.wait_for_function("window.sent.some((message) => message.deviations)")
     reported = shown.page.evaluate("window.sent.find((message) => message.deviations).deviations")
     assert reported.keys() == figure.measured().deviations().keys()
@@ -224,4 +207,6 @@ def test_the_deviations_it_reports_are_those_that_python_computes(watch, site):
     assert re.match("Activations ", shown.page.locator("[aria-live]").inner_text())
     shown.put("Depth L", 3)
     shown.page.wait_for_function("window.sent.filter((message) => message.deviations).length > 1")
+    shown.page.evaluate("fromPython({ activation: 'relu', depth: 4 })")
+    assert "In layer 4, " in shown.settled().verdict
     assert {"depth": 3} in shown.page.evaluate("window.sent")

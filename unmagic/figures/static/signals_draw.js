@@ -94,7 +94,7 @@ export function drawSpindles(g, size, layers, shared, chosen, colour, ink) {
 	g.beginPath();
 	layers.forEach(([counts, largest, range], index) => {
 		const [low, high] = range;
-		const half = column * (column > 8 ? 0.46 : 0.5);
+		const half = Math.min(60, column * (column > 8 ? 0.46 : 0.5));
 		const axis = shared ?? range;
 		const from = place(low, axis);
 		const by = (place(high, axis) - from) / counts.length;

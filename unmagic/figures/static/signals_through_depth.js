@@ -106,7 +106,7 @@ class SignalsThroughDepth extends Live {
 		this.sliders = {
 			nVar: slider({ label: "n·Var(w)", min: 1e-3, max: 300, log: true, input: (x) => this.set({ initialization: "own", n_var: x }) }),
 			width: slider({ label: "Width n", min: 0, max: WIDTHS.length - 1, step: 1, text: (k) => `${WIDTHS[k]} units`, input: (k) => this.set({ width: WIDTHS[k] }) }),
-			depth: slider({ label: "Depth L", min: 1, max: DEEPEST, step: 1, text: (L) => `${L} layers`, input: set("depth") }),
+			depth: slider({ label: "Depth L", min: 1, max: DEEPEST, step: 1, text: (L) => (L === 1 ? "1 layer" : `${L} layers`), input: set("depth") }),
 		};
 		this.layerSlider = slider({ label: "Look at layer", min: 1, max: DEEPEST, step: 1, text: String, input: set("layer") });
 		this.ownScale = h("input", { type: "checkbox", onchange: () => this.set({ own_scale: this.ownScale.checked }) });
@@ -227,9 +227,8 @@ class SignalsThroughDepth extends Live {
 		this.verdict.textContent = text;
 		this.verdict.classList.toggle("above", warn);
 		this.factorText.textContent = factorInWords(expected, layer, shown);
-		const ratio = ({ [0]: values, from, to }) => (values[from] === undefined ? "" : `×\u00a0${format(values[to] / values[from])}`);
-		const pairs = (name) => [pass[name], expected[name]];
-		const both = (name, f) => pairs(name).map(f);
+		const ratio = (values, from, to) => `×\u00a0${format(values[to] / values[from])}`;
+		const both = (name, f) => [pass[name], expected[name]].map(f);
 		const L = shown.depth;
 		const { saturated, zero, dead, alike } = pass.idle[layer];
 		const share = (x) => `${Math.round(100 * x)} %`;
@@ -239,9 +238,9 @@ class SignalsThroughDepth extends Live {
 		this.idleRow.hidden = !relu && !ACTIVATIONS[shown.activation].steepest;
 		const rows = [
 			both("activations", (x) => format(x[layer])),
-			both("activations", (x) => ratio({ 0: x, from: layer - 1, to: layer })),
+			both("activations", (x) => ratio(x, layer - 1, layer)),
 			both("unitGradients", (x) => format(x[layer])),
-			both("unitGradients", (x) => (layer < L ? ratio({ 0: x, from: layer + 1, to: layer }) : "starts here")),
+			layer < L ? both("unitGradients", (x) => ratio(x, layer + 1, layer)) : ["starts here", ""],
 			both("weightGradients", (x) => format(x[layer])),
 			[share(alike), ""],
 			[relu ? `${share(zero)}; ${dead}` : share(saturated), relu ? `${share(0.5)}; 0` : ""],

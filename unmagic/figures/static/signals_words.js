@@ -24,16 +24,17 @@ export function describe(pass, expected, { activation, depth: L, width }) {
 	const [a, g] = [pass.activations, pass.unitGradients];
 	const forwards = fate(a[L] / a[from]);
 	const backwards = fate(g[from] / g[L]);
+	const below = from ? `in layer ${from}` : "at the inputs";
 	const said = [
-		`Activations ${forwards}: their standard deviation goes from ${format(a[from])} in layer ${from} to ${format(a[L])} in layer ${L}, ${times(perLayer(a, from, L), perLayer(expected.activations, from, L))}.`,
-		`Gradients ${backwards} on their way back: from ${format(g[L])} in layer ${L} to ${format(g[from])} in layer ${from}, ${times(perLayer(g, L, from), perLayer(expected.unitGradients, L, from))}.`,
+		`Activations ${forwards}: their standard deviation goes from ${format(a[from])} ${below} to ${format(a[L])} in layer ${L}, ${times(perLayer(a, from, L), perLayer(expected.activations, from, L))}.`,
+		`Gradients ${backwards} on their way back: from ${format(g[L])} in layer ${L} to ${format(g[from])} ${below}, ${times(perLayer(g, L, from), perLayer(expected.unitGradients, L, from))}.`,
 	];
 	const layers = pass.idle.slice(1);
 	const saturated = layers.reduce((sum, layer) => sum + layer.saturated, 0) / L;
 	if (saturated >= 0.005) said.push(`${Math.round(100 * saturated)} % of all activations are saturated: φ′ is below a twentieth of its largest value there.`);
 	const { zero, dead, alike } = layers[L - 1];
 	if (activation === "relu") said.push(`In layer ${L}, ${Math.round(100 * zero)} % of the activations are 0${dead ? `, and ${dead} of ${width} units are dead: 0 for every example` : ""}.`);
-	if (alike > 0.9) said.push(`${Math.floor(1000 * alike) / 10} % of the variance in layer ${L} is the same for every example: the inputs can hardly be told apart there.`);
+	if (alike > 0.9) said.push(`${alike > 0.999 ? "More than 99.9" : format(100 * alike)} % of the variance in layer ${L} is the same for every example: the inputs can hardly be told apart there.`);
 	if (Math.min(...a, ...g) < FLOAT32) said.push("What is below 1.2e−38 is lost in float32; here it is computed in float64.");
 	const bad = (word) => word === "vanish" || word === "explode";
 	return { text: said.join(" "), warn: bad(forwards) || bad(backwards), fates: [forwards, backwards] };
