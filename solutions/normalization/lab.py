@@ -251,8 +251,8 @@ checks.assert_close(
 # M_\text{ZCA} = V\, (\Lambda + \epsilon)^{-1/2}\, V^\top.$$
 #
 # In words: rotate onto the eigenvectors, then divide each new coordinate by the root of its variance. PCA whitening
-# stops there. ZCA whitening rotates back, and of all whitenings it changes the data least: a whitened image still looks
-# like the image. The small number $\epsilon \ge 0$, inside the root, keeps pixels that never change from being divided
+# stops there. ZCA whitening rotates back, and of all whitenings it changes the data least: every pixel of a
+# whitened image still stands for its own place. The small number $\epsilon \ge 0$, inside the root, keeps pixels that never change from being divided
 # by 0. A number: variances of 4 and 1/16 with $\epsilon = 0$ give $M = \mathrm{diag}(0.5, 4)$.
 #
 # The rows of $M_\text{PCA}$ come with the **largest** variance first; the sign of a row is free. Divide by $n$ in the
@@ -415,7 +415,7 @@ digits_t = labels.to(here)
 figure, axes = plt.subplots(3, 8, figsize=(8, 3.4))
 rows = {"as they are": digits_x[:8]}
 for name, zca in (("PCA", False), ("ZCA", True)):
-    mean, M = whitening(digits_x, zca, 0.01)
+    mean, M = whitening(digits_x, zca, 0.1)
     rows[name] = (digits_x[:8] - mean) @ M.T
 for (name, pictures), row in zip(rows.items(), axes, strict=True):
     row[0].set_title(name, loc="left", fontsize=9)
@@ -1352,8 +1352,8 @@ for name, path in paths.items():
 # A batch of two gives batch norm poor statistics, a batch of one none at all. Others average over other axes, and all
 # of them are one function:
 #
-# $$\hat x = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \epsilon}}, \qquad \text{mean and (biased) variance over
-# some axes.}$$
+# $$\hat x = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \epsilon}}, \qquad
+# \text{mean and (biased) variance over some axes.}$$
 #
 # | norm | averages over | so that what is left on its own is |
 # |---|---|---|
