@@ -1,10 +1,11 @@
-"""Convolution both ways in Chromium: by mouse, finger and keyboard, on a page of the book and as a widget."""
+"""Convolution both ways in Chromium: by mouse, finger and keyboard, on a page of the book and as a widget.
+
+What holds for every figure is in test_every_figure_in_chromium.py.
+"""
 
 from unmagic.figures import ConvolutionBothWays
 from unmagic.figures.base import Still
 from unmagic.figures.convolution_both_ways import KERNELS, OPERATIONS, PICTURES, PRESETS
-
-import re
 
 import pytest
 from live_pages import book_page, notebook_page
@@ -54,10 +55,6 @@ class Shown:
     def tiling(self):
         return self.page.locator(".tiling").inner_text()
 
-    @property
-    def heard(self):
-        return self.page.locator("[aria-live]").text_content()
-
     def point(self, grid, r, c):
         self.cell(grid, r, c).hover()
         return self.settled()
@@ -92,9 +89,9 @@ def book(watch, site, monkeypatch):
     monkeypatch.setenv("UNMAGIC_BOOK", "1")
     monkeypatch.setattr(ConvolutionBothWays, "still", lambda self: Still("a still", "data:,", "data:,"))
 
-    def open_page(operation="convolution", state=None, html="", **options):
+    def open_page(operation="convolution", state=None, **options):
         figure = ConvolutionBothWays(operation, **(state or {})).markup()
-        shown = Shown(watch(**options), site("convolution.html", book_page(figure, html)))
+        shown = Shown(watch(**options), site("convolution.html", book_page(figure)))
         shown.page.wait_for_selector('.unmagic-figure[data-alive="yes"] .unmagic-live')
         return shown.settled()
 
@@ -106,8 +103,8 @@ def notebook(watch, site):
     """`notebook(operation, state)` opens a page where the widget's one module talks to a model, as in a notebook."""
     site("widget.mjs", ConvolutionBothWays._esm)
 
-    def open_page(operation="convolution", state=None, drop=(), **options):
-        page = notebook_page(ConvolutionBothWays(operation, **(state or {})), drop)
+    def open_page(operation="convolution", state=None, **options):
+        page = notebook_page(ConvolutionBothWays(operation, **(state or {})))
         shown = Shown(watch(**options), site("notebook.html", page))
         shown.page.wait_for_selector(".unmagic-live")
         return shown.settled()
@@ -394,13 +391,6 @@ class TestAppearance:
         box = shown.cell("x", 0, 0).bounding_box()
         assert box["width"] == pytest.approx(box["height"], abs=1)
 
-    def test_it_follows_a_change_of_theme(self, book):
-        shown = book(html=' data-theme="light"')
-        background = "getComputedStyle(document.querySelector('.unmagic-live')).backgroundColor"
-        light = shown.page.evaluate(background)
-        shown.page.evaluate("document.documentElement.dataset.theme = 'dark'")
-        assert shown.settled().page.evaluate(background) == "rgb(18, 18, 18)" != light
-
     def test_negative_numbers_have_a_sign_and_not_only_a_colour(self, book):
         shown = book()
         below = shown.page.locator(".place.y .cell.below b").all_inner_texts()
@@ -411,16 +401,15 @@ class TestAppearance:
 class TestAccess:
     """For everyone."""
 
-    @pytest.mark.parametrize("theme", ["light", "dark"])
     @pytest.mark.parametrize(
-        ("operation", "state"),
+        ("operation", "state", "theme"),
         [
-            ("convolution", dict(stride=2, padding=1, view="input", spread=True, grid="x", cell=[3, 3])),
-            ("max_pooling", dict(window=2, padding=1)),
+            pytest.param("convolution", dict(stride=2, padding=1, view="input", spread=True, grid="x", cell=[3, 3]),
+                         "dark", id="backward"),
+            pytest.param("max_pooling", dict(window=2, padding=1), "light", id="pooling"),
         ],
-        ids=["backward", "pooling"],
-    )
-    def test_axe_finds_nothing(self, book, theme, operation, state):
+    )  # fmt: skip
+    def test_axe_finds_nothing(self, book, operation, state, theme):
         shown = book(operation, state, color_scheme=theme)
         page, ink = ("#ffffff", "#121212") if theme == "light" else ("#121212", "#ffffff")
         shown.page.evaluate(f"Object.assign(document.body.style, {{ background: '{page}', color: '{ink}' }})")
@@ -428,30 +417,6 @@ class TestAccess:
         shown.page.get_by_role("button", name="Paint").click()
         shown.settled()
         assert shown.watched.axe() == []
-
-    def test_every_control_is_reached_by_the_keyboard_and_shows_it(self, book):
-        shown = book(state=dict(view="input"))
-        shown.page.locator("summary").click()
-        wanted = shown.page.evaluate(
-            """[...document.querySelectorAll('.unmagic-live :is(button, select, summary, [tabindex="0"], input)')]
-            .filter((e) => e.checkVisibility({ visibilityProperty: true }))
-            .filter((e) => e.type !== "radio" || e.checked).length"""
-        )
-        shown.page.evaluate("document.activeElement.blur()")
-        rings = {}
-        for _ in range(wanted + 1):  # once the focus leaves the page it comes back at its beginning
-            shown.page.keyboard.press("Tab")
-            name, *ring = shown.page.evaluate(
-                """() => { const e = document.activeElement;
-                const all = [...document.querySelectorAll(".unmagic-live *")];
-                const ring = getComputedStyle(e.type === "radio" ? e.nextElementSibling : e);
-                const name = `${all.indexOf(e)} ${e.outerHTML.slice(0, 60)}`;
-                return [name, ring.outlineStyle, parseFloat(ring.outlineWidth)]; }"""
-            )
-            if not name.startswith("-1 "):
-                rings[name] = ring
-        assert len(rings) == wanted
-        assert [name for name, (style, width) in rings.items() if style != "solid" or width < 2] == []
 
     def test_each_grid_is_one_stop_of_the_tab_key(self, book):
         shown = book()
@@ -474,15 +439,6 @@ class TestAccess:
         assert shown.page.evaluate("window.told") == [
             "output row 1 column 2: −1 times 8, plus 1 times 9, plus −1 times 13, plus 1 times 14, is 2."
         ]
-        assert shown.page.locator("[aria-live], output, [role=status]").count() == 1
-
-    def test_without_scripts_there_is_a_still_with_words(self, watch, site, monkeypatch):
-        monkeypatch.setenv("UNMAGIC_BOOK", "1")
-        watched = watch(java_script_enabled=False)
-        watched.page.goto(site("still.html", book_page(ConvolutionBothWays().markup())))
-        still = watched.page.get_by_role("img", name=re.compile("Convolution of a picture, 8 × 8"))
-        assert still.bounding_box()["width"] > 600
-        assert watched.faults == []
 
 
 class TestAsAWidget:
@@ -508,17 +464,3 @@ class TestAsAWidget:
         sent = shown.page.evaluate("window.sent").pop()
         assert sent == {"operation": "max_pooling", "playing": False, **PRESETS["max_pooling"]}
         assert ConvolutionBothWays(**sent).public_state()["picture"] == PICTURES["mixed"], "Python takes what was sent"
-
-    def test_a_widget_without_its_state_says_what_it_lacks(self, notebook):
-        shown = notebook(drop=["kernel", "presets"])
-        said = shown.page.get_by_role("alert").inner_text()
-        assert "its state lacks kernel, presets; make it with unmagic.figures.ConvolutionBothWays()" in said
-
-    def test_a_closed_widget_listens_no_longer(self, notebook):
-        shown = notebook()
-        assert shown.page.evaluate("window.listening()") > 0
-        shown.page.evaluate("window.stop(); fromPython({ stride: 2 })")
-        shown.settled()
-        assert shown.page.evaluate("window.listening()") == 0
-        assert shown.page.locator(".unmagic-live").count() == 0
-        assert shown.watched.faults == []
