@@ -217,7 +217,7 @@ def bench(
     if as_json:
         print(json.dumps(found, indent=1))
     else:
-        show(Console(width=max(100, Console().width)), found)
+        show(Console(width=max(110, Console().width)), found)
 
 
 def _labs(names: list[str] | None) -> list:

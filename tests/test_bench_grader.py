@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import zipfile
+from types import ModuleType
 
 import pytest
 from rich.console import Console
 
 from autograder import bench
-from autograder.bench import FLOOR, NO_OTTER, OTTER, STOCK, Run, floor, rows
+from autograder.bench import FLOOR, NO_OTTER, OTTER, STOCK, Run, floor, otter, rows
 from autograder.bench.showing import show
 from autograder.errors import AutograderError
 from autograder.labs import load_lab
@@ -23,8 +25,8 @@ def measured() -> dict[str, list[Run]]:
     """Ten hand-ins: 50 s by nbgrader, 5 s and 3 s by us, of which 1 s is the lab's own."""
     return {
         STOCK: [Run(50.0), Run(60.0), Run(40.0)],
-        WARM: [Run(5.0, [0.9, *[0.2] * 9], 700.0)] * 3,
-        TWO: [Run(3.0, [0.5] * 10, 900.0)] * 3,
+        WARM: [Run(5.0, [0.9, *[0.2] * 9], 700.0, 1.5, 0.5)] * 3,
+        TWO: [Run(3.0, [0.5] * 10, 780.0, 1.25, 0.25), *[Run(3.5, [0.5] * 10, 790.0, 1.75, 0.75)] * 2],
         FLOOR: [Run(1.0)] * 3,
     }
 
@@ -33,7 +35,7 @@ class TestReckoning:
     def test_overhead_is_a_hand_ins_time_less_the_floor_on_as_many_cores(self):
         found = {row.way: row for row in rows(measured(), 10)}
         assert found[WARM].overhead_s == pytest.approx(0.5 - 0.1)
-        assert found[TWO].overhead_s == pytest.approx(0.3 - 0.05)
+        assert found[TWO].overhead_s == pytest.approx(0.35 - 0.05)
         assert found[FLOOR].overhead_s == pytest.approx(0.0)
         assert found[WARM].overhead_share == pytest.approx(0.4 / 4.9)
 
@@ -42,11 +44,15 @@ class TestReckoning:
         assert (found[STOCK].seconds, found[STOCK].faster) == ((40.0, 50.0, 60.0), 1.0)
         assert found[WARM].faster == pytest.approx(10.0)
 
-    def test_what_was_not_marking_is_told_for_all_workers_together(self):
+    def test_stages_are_those_of_a_typical_round(self):
         found = {row.way: row for row in rows(measured(), 10)}
-        assert found[WARM].other_s == pytest.approx(5.0 - 2.7)
-        assert found[TWO].other_s == pytest.approx(3.0 - 2.5)
-        assert found[WARM].first_s == 0.9 and found[STOCK].other_s is None
+        assert (found[WARM].start_s, found[WARM].marking_s, found[WARM].end_s) == (1.5, 0.2, 0.5)
+        assert (found[TWO].start_s, found[TWO].end_s) == (1.75, 0.75)
+        assert found[STOCK].start_s is None
+
+    def test_a_further_worker_takes_what_two_take_more_than_one(self):
+        found = {row.way: row for row in rows(measured(), 10)}
+        assert found[TWO].more_mb == pytest.approx(90.0) and found[WARM].more_mb is None
 
     def test_a_way_that_gives_fewer_points_is_an_error_and_no_time(self):
         with pytest.raises(AutograderError, match="found 1 of 2 hand-ins with full points"):
@@ -54,10 +60,36 @@ class TestReckoning:
 
     def test_every_row_and_what_is_missing_is_shown(self):
         sets = {"light": [vars(row) for row in rows(measured(), 10)]}
-        console = Console(record=True, width=100)
+        console = Console(record=True, width=110)
         show(console, {"handins": 10, "rounds": 3, "cores": 2, "sets": sets, "not_measured": [NO_OTTER]})
         shown = console.export_text()
         assert all(f"\n {way} " in shown for way in measured()) and "otter-grader: not measured" in shown
+
+
+class TestOtterGrader:
+    def test_gets_every_tests_cell_as_a_function_that_fails_when_the_cell_does(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("UNMAGIC_SEED", "x")
+        notebook = source_notebook(load_lab(bench.LIGHT))
+        otter.tests(notebook, tmp_path / "tests.zip")
+        graded = [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade")]
+        others = [s for s in floor.sources(notebook) if s not in [c.source for c in graded]]
+        stand_in = ModuleType("otter.test_files")
+        stand_in.test_case = lambda points: lambda function: function
+        monkeypatch.setitem(sys.modules, "otter", ModuleType("otter"))
+        monkeypatch.setitem(sys.modules, "otter.test_files", stand_in)
+        names, wrong = {"__name__": "__main__"}, {"__name__": "__main__"}
+        for source in others:
+            exec(source, names)
+            exec(source.replace("x @ w + b", "x @ w - b"), wrong)
+        with zipfile.ZipFile(tmp_path / "tests.zip") as file:
+            tests = [name for name in file.namelist() if name.startswith("tests/")]
+            assert tests == [f"tests/{c.metadata['nbgrader']['grade_id']}.py" for c in graded]
+            made = {}
+            exec(file.read(tests[0]), made)
+        assert made["points"] == graded[0].metadata["nbgrader"]["points"]
+        made["test"](names)
+        with pytest.raises(AssertionError):
+            made["test"](wrong)
 
 
 class TestTheFloor:

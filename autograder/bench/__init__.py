@@ -48,11 +48,16 @@ _LOOK_SECONDS = 0.5  # how often memory is looked at
 
 @dataclass
 class Run:
-    """One way, once: seconds in all, seconds of marking by hand-in (ours only), peak memory in MiB of all processes."""
+    """One way, once: seconds in all, seconds of marking by hand-in (ours only), peak memory in MiB of all processes.
+
+    `start_s` is until the first hand-in was begun, `end_s` what came after the last was written down (ours only).
+    """
 
     seconds: float
     marking: list[float] = field(default_factory=list)
     memory_mb: float = 0.0
+    start_s: float | None = None
+    end_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,10 @@ class Row:
         handin_s: wall time by hand-in, median.
         overhead_s: that less the floor's on as many cores.
         faster: than stock nbgrader, so many times. `overhead_share`: of stock nbgrader's overhead.
-        first_s: marking of the first hand-in, in which the warm parent starts. `marking_s`: median of all.
-        other_s: of the whole class, what was not marking: start, gradebook, feedback and reports.
-        memory_mb: most that all processes together held, each shared page once (PSS).
+        start_s: until the first hand-in was begun: imports, planning, workers and warm parent.
+        marking_s: of one hand-in, median. end_s: after the last: feedback, reports, workers' end.
+        memory_mb: most that all processes together held, each shared page once (PSS). `more_mb`: that, for each worker
+            more than one, over what one worker takes.
     """
 
     way: str
@@ -74,10 +80,11 @@ class Row:
     overhead_s: float
     faster: float | None
     overhead_share: float | None
-    first_s: float | None
+    start_s: float | None
     marking_s: float | None
-    other_s: float | None
+    end_s: float | None
     memory_mb: float
+    more_mb: float | None
 
 
 def measure(name: str, handins: int, rounds: int, ways: tuple[str, ...], tell: Callable[[str], None]) -> list[Row]:
@@ -116,13 +123,23 @@ def rows(runs: dict[str, list[Run]], handins: int) -> list[Row]:
                 overhead_s=overhead,
                 faster=stock / middle[way] if stock else None,
                 overhead_share=overhead / (stock / handins - floor) if stock else None,
-                first_s=marking[0] if marking else None,
+                start_s=typical.start_s,
                 marking_s=statistics.median(marking) if marking else None,
-                other_s=typical.seconds - sum(marking) / workers if marking else None,
+                end_s=typical.end_s,
                 memory_mb=max(r.memory_mb for r in done),
+                more_mb=_more(way, runs),
             )
         )
     return made
+
+
+def _more(way: str, runs: dict[str, list[Run]]) -> float | None:
+    """MiB that each further worker takes."""
+    isolation, workers = OURS.get(way, ("", 1))
+    alone = next((runs[w] for w, (i, n) in OURS.items() if (i, n) == (isolation, 1) and w in runs), None)
+    if workers == 1 or alone is None:
+        return None
+    return (max(r.memory_mb for r in runs[way]) - max(r.memory_mb for r in alone)) / (workers - 1)
 
 
 def report(
@@ -174,16 +191,19 @@ def _run(way: str, lab: Lab, root: Path, handins: int) -> Run:
         str(root),
         "--json",
     ]
-    begin = time.monotonic()
+    begin = time.time()
     said, memory = _command([*command, "--isolation", isolation, "--workers", str(workers)], root)
-    seconds = time.monotonic() - begin
+    end = time.time()
     events = [json.loads(line) for line in said.splitlines()]
     found = [e for e in events if e["event"] == "handin"]
     files = sorted((root / "results" / lab.name).glob("*.json"), key=lambda p: p.stat().st_mtime)
     results = [json.loads(p.read_text("utf-8")) for p in files]
     full = [r for r in results if r["state"] == "graded" and r["points"] == r["max_points"]]
     _expect(way, len(full), handins, len(found))
-    return Run(seconds, [r["times"]["seconds"] for r in results], memory)
+    marking = [r["times"]["seconds"] for r in results]
+    written = [path.stat().st_mtime for path in files]
+    begun = min(at - seconds for at, seconds in zip(written, marking, strict=True))
+    return Run(end - begin, marking, memory, begun - begin, end - max(written))
 
 
 def _stock(lab: Lab, root: Path, url: str, handins: int) -> Run:

@@ -4,7 +4,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-_COLUMNS = ("", "min", "median", "max", "each", "over", "faster", "share", "first", "rest", "MiB")
+_COLUMNS = ("", "min", "median", "max", "over", "faster", "share", "start", "mark", "end", "MiB", "more")
 
 
 def show(console: Console, report: dict) -> None:
@@ -17,18 +17,19 @@ def show(console: Console, report: dict) -> None:
             table.add_row(
                 row["way"],
                 *(f"{s:.2f}" for s in row["seconds"]),
-                f"{row['handin_s']:.3f}",
                 f"{row['overhead_s']:.3f}",
                 *(_or_nothing(row[k], f) for k, f in (("faster", ".1f"), ("overhead_share", ".0%"))),
-                *(_or_nothing(row[k], ".2f") for k in ("first_s", "other_s")),
+                *(_or_nothing(row[k], ".2f") for k in ("start_s", "marking_s", "end_s")),
                 f"{row['memory_mb']:.0f}",
+                _or_nothing(row["more_mb"], ".0f"),
             )
         console.print(table)
     console.print(
-        "min, median, max: the whole class. each: a hand-in. over: its overhead: that less the floor on as many"
-        " cores. faster: than stock nbgrader, so many times. share: of stock nbgrader's overhead. first: marking of the"
-        " first hand-in, with the warm parent's start. rest: start, gradebook, feedback and reports. MiB: most that all"
-        " processes together held, each shared page once."
+        "min, median, max: the whole class. over: a hand-in's overhead: its time less the floor's on as many"
+        " cores. faster: than stock nbgrader, so many times. share: of stock nbgrader's overhead. start: until"
+        " the first hand-in is begun. mark: of one hand-in, while others are marked too. end: after the last."
+        " MiB: most that all processes together held, each shared page once. more: of that, for each worker"
+        " more than one."
     )
     for text in report["not_measured"]:
         console.print(text)
