@@ -180,6 +180,7 @@ class TestPooling:
     def test_the_switches_are_ringed_and_gradients_of_overlapping_windows_add(self, book):
         shown = book("max_pooling")
         assert shown.marked("x", "won") == ["1,0", "1,3", "4,2"]
+        assert shown.page.locator(".ways i").all_inner_texts()[:2] == ["x → y", "∂L/∂x ← ∂L/∂y"]
         shown.turn("Backward to the input").point("x", 4, 2)
         assert shown.sum == "∂L/∂x[4, 2] = 1·1 + 1·1 = 2"
         assert shown.marked("y", "lit") == ["1,0", "1,1"]

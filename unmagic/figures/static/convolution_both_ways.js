@@ -145,7 +145,8 @@ class ConvolutionBothWays extends Live {
 		const way = `way-${Math.random().toString(36).slice(2)}`;
 		this.ways = Object.entries(PASSES).map(([view, { title, flow }]) => {
 			const radio = h("input", { type: "radio", name: way, value: view, onchange: () => this.turn(view) });
-			return { view, radio, root: h("label", radio, h("span", h("b", title), flow)) };
+			const said = h("i");
+			return { view, flow, radio, said, root: h("label", radio, h("span", h("b", title), said)) };
 		});
 		this.places = Object.fromEntries(Object.keys(PLACES).map((key) => [key, new Place(key)]));
 		this.veil = h("div.veil", { "aria-hidden": "true" });
@@ -326,6 +327,7 @@ class ConvolutionBothWays extends Live {
 		checks.spread.box.checked = this.get("spread");
 		for (const way of this.ways) {
 			way.radio.checked = way.view === view;
+			way.said.textContent = pooling ? way.flow.replace(/, w|w, /, "") : way.flow;
 			way.root.hidden = pooling && way.view === "kernel";
 		}
 		this.playButton.textContent = reducedMotion() ? "Next cell" : this.get("playing") ? "❚❚ Pause" : "▶ Walk";
