@@ -13,6 +13,7 @@ from tornado.log import app_log
 
 from autograder.errors import AutograderError
 from autograder.labs import Lab
+from autograder.lateness import assign_penalties
 from autograder.release import COURSE, register
 from autograder.results import Result
 
@@ -132,6 +133,17 @@ class Book:
     def _grades(self, student: str) -> dict[str, Grade]:
         submission = self._book.find_submission_notebook(self.lab, self.lab, student)
         return {grade.name: grade for grade in submission.grades}
+
+    def assign_penalties(self) -> None:
+        """Late penalties of all hand-ins, as nbgrader's settings say (`autograder.lateness`)."""
+        with self._explained():
+            self._book.db.expire_all()
+            try:
+                assign_penalties(self._book, self.lab)
+                self._book.db.commit()
+            except BaseException:
+                self._book.db.rollback()
+                raise
 
     def standings(self) -> dict[str, Standing]:
         """Every student's hand-in for the lab, by the student's name."""

@@ -169,6 +169,7 @@ def _grade(
             finally:
                 progress.close()
             ordered = [results[f.student] for f in folders]
+            book.assign_penalties()
             write_reports(classroom, lab, template.source, ordered, book.standings())
     reports = classroom.reports(lab.name)
     return Summary(
