@@ -227,14 +227,14 @@ checks.assert_equal(
 checks.assert_raises(
     ValueError,
     output_size,
-    3,
+    5,
     6,
-    hint="A kernel of 6 does not fit into 3 pixels: raise ValueError, before anything is divided.",
+    hint="A kernel of 6 does not fit into 5 pixels: raise ValueError, before anything is divided.",
 )
 checks.assert_raises(
     ValueError,
     output_size,
-    3,
+    5,
     6,
     exact=False,
     hint="A kernel larger than the padded row fits nowhere, whether it must be exact or not.",
@@ -417,9 +417,9 @@ def conv1d_gradients(grad: Tensor, a: Tensor, w: Tensor) -> tuple[Tensor, Tensor
     """
     ### BEGIN SOLUTION
     places = len(grad)
-    dw, da = torch.zeros_like(w), torch.zeros_like(a)
+    dw = torch.stack([(grad * a[j : j + places]).sum() for j in range(len(w))])
+    da = torch.zeros_like(a)
     for j in range(len(w)):
-        dw[j] = (grad * a[j : j + places]).sum()
         da[j : j + places] += grad * w[j]
     return dw, da
     ### END SOLUTION
@@ -1138,9 +1138,10 @@ def col2im(cols: Tensor, size: tuple[int, int], kernel: tuple[int, int], stride:
     """
     ### BEGIN SOLUTION
     (H, W), (K, M) = size, kernel
-    rows, columns = (H + 2 * padding - K) // stride + 1, (W + 2 * padding - M) // stride + 1
+    height, width = H + 2 * padding, W + 2 * padding
+    rows, columns = (height - K) // stride + 1, (width - M) // stride + 1
     windows = cols.unflatten(1, (-1, K, M)).unflatten(-1, (rows, columns))  # (N, C, K, M, H', W')
-    x = cols.new_zeros(*windows.shape[:2], H + 2 * padding, W + 2 * padding)
+    x = cols.new_zeros(*windows.shape[:2], height, width)
     for k in range(K):
         for m in range(M):
             pixels = x[:, :, k : k + (rows - 1) * stride + 1 : stride, m : m + (columns - 1) * stride + 1 : stride]
@@ -1234,6 +1235,13 @@ for channels, size, kernel, stride, padding in (
         hint="Every entry is added to its pixel of the padded picture; then the padding is cut off.",
     )
 ### END HIDDEN TESTS
+
+# %% explore="there_and_back"
+# explore: how many numbers the columns hold, and what comes back: how many windows hold each pixel
+one = torch.ones(1, 1, 5, 5, device=here)
+cols = im2col(one, (3, 3), padding=1)  # (1, 9, 25)
+print(f"A picture of {one.numel()} numbers has columns of {cols.numel()}: {cols.numel() // one.numel()} times as many.")
+print(col2im(cols, (5, 5), (3, 3), padding=1)[0, 0].long().tolist())
 
 # %% [markdown]
 # ### Exercise 8. The fast convolution (2 points)
@@ -1937,12 +1945,13 @@ def gradient_error(forward, backward, x: Tensor, grad: Tensor, step: float = 1e-
     """
     ### BEGIN SOLUTION
     x, grad = x.double(), grad.double()
-    claimed, measured = backward(grad, x), torch.zeros_like(x)
+    claimed, slopes = backward(grad, x), []
     for m in range(x.numel()):
         nudge = torch.zeros_like(x)
         nudge.view(-1)[m] = step
         change = (grad * (forward(x + nudge) - forward(x - nudge))).sum()
-        measured.view(-1)[m] = change / (2 * step)
+        slopes.append(change / (2 * step))
+    measured = torch.stack(slopes).reshape(x.shape)
     scale = max(claimed.norm().item(), measured.norm().item())
     return (claimed - measured).norm().item() / scale if scale > 0 else 0.0
     ### END SOLUTION
@@ -2069,6 +2078,13 @@ checks.assert_close(
     rtol=1e-3,
     name="error of a gradient with the wrong sign",
     hint="Claimed −12, measured 12: the norm of the difference is 24. Take the norm after subtracting.",
+)
+checks.assert_close(
+    gradient_error(cube, cube_sign, two / 20, one),
+    2.0,
+    rtol=1e-3,
+    name="error of a gradient with the wrong sign, where it is small",
+    hint="Claimed −0.03, measured 0.03: still 2. The error is relative; answer 0 only where both norms are 0.",
 )
 checks.assert_close(
     gradient_error(cube, zero_backward, two, one),
@@ -2338,6 +2354,12 @@ checks.assert_close(
     name="share when nothing changes by more than 1e-6",
     hint="Rounding is no change: count only what differs by more than 1e-6.",
 )
+checks.assert_close(
+    changed_share(by_column, torch.tensor([[[[0.0, 0.0, 0.0, 5e-7]]]], device=here), (0, 1)),
+    0.25,
+    name="share when one output of four changes by 1.5e-6",
+    hint="More than 1e-6 is a change.",
+)
 print("equivariance:invariance: passed")
 ### BEGIN HIDDEN TESTS
 fresh_x = torch.randn(2, 1, 8, 12, generator=checks.fresh("equivariance")).to(here)
@@ -2513,8 +2535,9 @@ def train_network(
         for batch in torch.randperm(len(x), generator=generator).split(batch_size):
             _, gradients = network_gradients(layers, weights, x[batch], t[batch])
             now = rate * (1 - step / steps)
-            deltas = [0.9 * delta - now * gradient for delta, gradient in zip(deltas, gradients, strict=True)]
-            weights = [w + delta for w, delta in zip(weights, deltas, strict=True)]
+            for k, gradient in enumerate(gradients):
+                deltas[k] = 0.9 * deltas[k] - now * gradient
+            weights = [w + deltas[k] for k, w in enumerate(weights)]
             step += 1
     return weights
     ### END SOLUTION
@@ -2527,11 +2550,13 @@ for function in ("network_gradients", "train_network"):
         without=(*CONVOLUTION, *POOLING, *AUTOGRAD, "torch.optim"),
         hint="Backwards through the layers yourself: from the loss to w3, then layer by layer down to w1.",
     )
-for classes, channels, side, n in ((10, 1, 8, 5), (3, 2, 12, 1)):
+for classes, channels, side, n, blank in ((10, 1, 8, 5, False), (3, 2, 12, 1, False), (10, 1, 8, 2, True)):
     start = start_weights(torch.Generator().manual_seed(1), channels, side, classes)
     start[1::2] = [torch.randn(len(b), generator=torch.Generator().manual_seed(2)).to(here) / 4 for b in start[1::2]]
-    kept = [w.clone() for w in start]
     x = torch.rand(n, channels, side, side, generator=torch.Generator().manual_seed(3)).to(here)
+    if blank:  # inputs of exactly 0 to both ReLUs: nothing may pass back through them
+        x, start[1], start[2], start[3][:16] = 0 * x, 0 * start[1], 0 * start[2], 0.0
+    kept = [w.clone() for w in start]
     t = torch.arange(n, device=here) % classes
     answer = network_gradients(given_layers, start, x, t)
     checks.assert_true(
@@ -2542,7 +2567,7 @@ for classes, channels, side, n in ((10, 1, 8, 5), (3, 2, 12, 1)):
     leaves = [w.clone().requires_grad_() for w in start]
     wanted_loss = torch.nn.functional.cross_entropy(network_logits(leaves, x), t)
     wanted = dict(zip(("w1", "b1", "w2", "b2", "w3", "b3"), torch.autograd.grad(wanted_loss, leaves), strict=True))
-    size = f"{n} pictures of {side}×{side} pixels in {classes} classes"
+    size = f"{n} {'blank ' if blank else ''}pictures of {side}×{side} pixels in {classes} classes"
     checks.assert_close(
         answer[0],
         wanted_loss.detach(),
@@ -2737,7 +2762,7 @@ def scenes(n: int, split: str) -> tuple[Tensor, Tensor]:
 
 
 started = time.perf_counter()
-scenes_x, scenes_t = scenes(15000, "train")
+scenes_x, scenes_t = scenes(8000, "train")
 start = start_weights(torch.Generator().manual_seed(1), channels=3, side=32, classes=2)
 trained = train_network(own_layers, start, scenes_x, scenes_t, 0.03, 32, 3, torch.Generator().manual_seed(1))
 share = accuracy(trained, *scenes(3000, "test"))
@@ -2761,7 +2786,8 @@ print(f"{share:.1%} of other scenes, after {time.perf_counter() - started:.0f} s
 #    25) copies are too many.
 # 2. The convolution that wraps around is equivariant up to rounding with stride 1, and with stride 2 for even shifts
 #    only. With zeros around, the border differs. Pooling is only roughly invariant: most outputs of 2×2 windows change
-#    when noise moves by one pixel, fewer on smooth scenes and with larger windows, none with one window over all.
+#    when the picture moves by one pixel, noise or drawn scene, fewer with larger windows, none with one window over
+#    all.
 # 3. They add. The loss depends on the pixel along several paths, and the chain rule sums over all paths.
 
 # %% [markdown]
