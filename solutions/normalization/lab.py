@@ -251,9 +251,10 @@ checks.assert_close(
 # M_\text{ZCA} = V\, (\Lambda + \epsilon)^{-1/2}\, V^\top.$$
 #
 # In words: rotate onto the eigenvectors, then divide each new coordinate by the root of its variance. PCA whitening
-# stops there. ZCA whitening rotates back, and of all whitenings it changes the data least: every pixel of a
-# whitened image still stands for its own place. The small number $\epsilon \ge 0$, inside the root, keeps pixels that never change from being divided
-# by 0. A number: variances of 4 and 1/16 with $\epsilon = 0$ give $M = \mathrm{diag}(0.5, 4)$.
+# stops there. ZCA whitening rotates back, and of all whitenings it changes the data least: every pixel of a whitened
+# image still stands for its own place. The small number $\epsilon \ge 0$, inside the root, keeps pixels that never
+# change from being divided by 0. A number: variances of 4 and 1/16 with $\epsilon = 0$ give
+# $M = \mathrm{diag}(0.5, 4)$.
 #
 # The rows of $M_\text{PCA}$ come with the **largest** variance first; the sign of a row is free. Divide by $n$ in the
 # covariance. `torch.linalg.eigh` gives the eigenvalues in ascending order.
