@@ -21,6 +21,7 @@ from autograder.regrading import lab_keys
 from autograder.release import filled, solved_notebook, source_notebook, student_notebook
 from autograder.remembering import remembers
 from autograder.results import load
+from autograder.sample import STUDENTS
 from autograder.sandbox.client import why_no_sandbox
 from tests.handins import LABS, hand_in
 
@@ -66,8 +67,8 @@ def edited(lab_folder, old, new):
 class Class:
     """A class whose tests cells write down that they run."""
 
-    def __init__(self, root, log):
-        self.root, self.log = root, log
+    def __init__(self, root, log, lab=LAB):
+        self.root, self.log, self.lab = root, log, lab
 
     def grade(self, lab, **options):
         """Which tests cells ran, in order, and the summary."""
@@ -79,7 +80,7 @@ class Class:
     def results(self):
         """All that results hold but when and how they were made."""
         found = {}
-        for path in sorted((self.root / "results" / LAB).glob("*.json")):
+        for path in sorted((self.root / "results" / self.lab).glob("*.json")):
             found[path.stem] = json.loads(path.read_text("utf-8"))
             for name in ("times", "tests_run", "moved"):
                 del found[path.stem][name]
@@ -89,7 +90,7 @@ class Class:
         return {p.parent.parent.name: json.loads(p.read_text("utf-8")) for p in self.root.glob("graded/*/*/*.ipynb")}
 
     def tests_run(self, student):
-        return load(Classroom(self.root).result(LAB, student)).tests_run
+        return load(Classroom(self.root).result(self.lab, student)).tests_run
 
     def moved(self):
         return {
@@ -295,3 +296,30 @@ class TestWhatRemembers:
             for variant in [lab.solution(e).solution for e in lab.exercises] + [a.source for a in lab.alternatives]:
                 setup = "\n".join(c.source for c in lab.cells if c.kind == "setup")
                 assert not remembers(cells(variant, setup=setup)), variant
+
+
+@walled
+@pytest.mark.slow
+def test_the_sample_class_and_mistakes_and_alternatives_of_descent_come_out_as_with_force(tmp_path):
+    """Every fourth of them. One tests cell is changed in its visible part and one in its hidden part."""
+    lab = load_lab("descent")
+    shutil.copytree(lab.folder, tmp_path / "descent")
+    room = Class(tmp_path / "class", tmp_path / "ran.txt", "descent")
+    for student in STUDENTS:
+        hand_in(room.root, student.name, student.make(lab), lab="descent")
+    for variant in (*lab.mistakes, *lab.alternatives)[::4]:
+        answers = {variant.exercise: variant.source}
+        name = f"{variant.kind} {variant.exercise} {variant.name}"
+        hand_in(room.root, name, filled(solved_notebook(lab), answers), lab="descent")
+    room.grade(load_lab(tmp_path / "descent"))
+    edited(tmp_path / "descent", "print('unit_loss: passed')".replace("'", '"'), "print(0)")
+    changed = edited(tmp_path / "descent", "two_clouds(23, checks.fresh", "two_clouds(24, checks.fresh")
+    shutil.copytree(room.root, tmp_path / "forced")
+    room.grade(changed)
+    wanted = ["test_unit_loss", "test_unit_gradient"]
+    ran = {student: room.tests_run(student) for student in room.results()}
+    few = [student for student, cells in ran.items() if cells == wanted]
+    assert len(few) > 0.8 * len(ran), ran  # the others ran into a limit, or could not be read
+    forced = Class(tmp_path / "forced", room.log, "descent")
+    forced.grade(changed, force=True)
+    assert room.results() == forced.results()
