@@ -112,7 +112,7 @@ def grade(
     from autograder import starting
 
     if not gpus and not scheduler and isolation in ("", "warm", "cold", "none"):
-        starting.start(workers or len(os.sched_getaffinity(0)), isolation)
+        starting.start(workers or len(os.sched_getaffinity(0)), isolation, name)
     from autograder.classroom import Classroom
     from autograder.execution import Limits
     from autograder.grading import Options
