@@ -2,6 +2,7 @@
 
 from unmagic.bench import __main__ as command
 from unmagic.bench import run as bench
+from unmagic.bench import whole
 from unmagic.bench.workloads import WORKLOADS
 
 import json
@@ -11,6 +12,9 @@ import sys
 
 import pytest
 import torch
+
+from autograder import paths
+from autograder.labs import lab_names
 
 ROW = {"name", "device", "rounds", "min_s", "median_s", "max_s", "per_second", "unit", "target_per_second"}
 
@@ -48,6 +52,11 @@ class TestMeasure:
         report["rows"][1]["median_s"] = report["rows"][0]["median_s"] / 4
         assert "4.0 ×" in bench.table(report)
 
+    def test_what_runs_once_is_not_warmed_up(self, ticking):
+        calls = []
+        row = bench.measure(fake(calls, once=True), torch.device("cpu"), rounds=5)
+        assert len(calls) == row["rounds"] == 1 and row["min_s"] == row["max_s"] == 9
+
     def test_a_target_is_shown_beside_the_rate(self, ticking, monkeypatch):
         monkeypatch.setattr(bench, "WORKLOADS", [fake([], target=5000)])
         assert "3 things/s (wanted 5,000)" in bench.table(bench.run(rounds=5))
@@ -59,12 +68,35 @@ class TestMeasure:
 
 class TestWorkloads:
     @pytest.mark.parametrize(
-        "each", [w for w in WORKLOADS if not w.name.startswith(("net", "data: shapes"))], ids=lambda w: w.name
+        "each",
+        [w for w in WORKLOADS if not w.once and not w.name.startswith(("net", "data: shapes"))],
+        ids=lambda w: w.name,
     )
     def test_each_does_its_work(self, each):
         result = each.prepare(torch.device("cpu"))()
         for tensor in result if isinstance(result, (tuple, list)) else [result]:
             assert tensor is None or torch.isfinite(tensor).all()
+
+    def test_every_chapter_and_lab_is_one(self):
+        names = {w.name for w in WORKLOADS if w.once}
+        chapters = {f"chapter: {page.stem.replace('_', ' ')}, all of it" for page in paths.ROOT.glob("book/[!_]*/*.md")}
+        assert names == chapters | {f"lab: {lab}, solved, all of it" for lab in lab_names()} and len(names) >= 2
+
+    @pytest.mark.parametrize("page", sorted(paths.ROOT.glob("book/[!_]*/*.md")), ids=lambda page: page.stem)
+    def test_a_chapters_code_is_all_its_cells_but_live_figures(self, page):
+        code = whole.chapter_code(page)
+        compile(code, str(page), "exec")
+        assert "unmagic.figures" not in code and code.count("glue(") >= 20 and "```" not in code
+
+    @pytest.mark.parametrize("name", lab_names())
+    def test_a_labs_code_has_answers_and_visible_tests_and_no_hidden_ones(self, name):
+        code = whole.lab_code(paths.SOLUTIONS / name / "lab.py")
+        compile(code, name, "exec")
+        assert "reference." not in code and "checks.assert_close(" in code and "def " in code
+
+    def test_a_page_that_fails_says_how(self):
+        with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+            whole._alone("1 / 0", torch.device("cpu"))()
 
     def test_names_differ(self):
         assert len({w.name for w in WORKLOADS}) == len(WORKLOADS)

@@ -1,5 +1,6 @@
 """Times the workloads, and writes what was measured as a table and as JSON."""
 
+from unmagic.bench import whole  # noqa: F401  (adds the chapters and labs)
 from unmagic.bench.workloads import WORKLOADS, Workload
 from unmagic.devices import device as course_device
 
@@ -18,23 +19,28 @@ SCHEMA = "unmagic/bench/1"
 
 
 def measure(workload: Workload, device: torch.device, rounds: int) -> dict[str, typing.Any]:
-    """One row: the workload's times on the device over some rounds, in seconds, after one round to warm up."""
+    """One row: the workload's times on the device over some rounds, in seconds, after one round to warm up.
+
+    A workload that runs `once` has one round, and none before it.
+    """
     work = workload.prepare(device)
+    warm_up, rounds = (0, 1) if workload.once else (1, rounds)
     seconds = []
-    for _ in range(1 + rounds):
+    for _ in range(warm_up + rounds):
         _wait_for(device)
         start = time.perf_counter()
         work()
         _wait_for(device)
         seconds.append(time.perf_counter() - start)
-    median = statistics.median(seconds[1:])
+    seconds = seconds[warm_up:]
+    median = statistics.median(seconds)
     return {
         "name": workload.name,
         "device": device.type,
         "rounds": rounds,
-        "min_s": min(seconds[1:]),
+        "min_s": min(seconds),
         "median_s": median,
-        "max_s": max(seconds[1:]),
+        "max_s": max(seconds),
         "per_second": workload.amount / median,
         "unit": workload.unit,
         "target_per_second": workload.target,
@@ -101,7 +107,7 @@ def table(report: dict[str, typing.Any]) -> str:
     cpu = {row["name"]: row["median_s"] for row in report["rows"] if row["device"] == "cpu"}
     lines = [header]
     for row in report["rows"]:
-        rate = f"{row['per_second']:,.0f} {row['unit']}/s"
+        rate = f"{row['per_second']:,.0f} {row['unit']}/s" if row["unit"] not in ("chapter", "lab") else ""
         if row["target_per_second"]:
             rate += f" (wanted {row['target_per_second']:,.0f})"
         ratio = "" if row["device"] == "cpu" else f"{cpu[row['name']] / row['median_s']:.1f} ×"
@@ -115,9 +121,10 @@ def table(report: dict[str, typing.Any]) -> str:
         "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
         for line in lines
     ]
-    rounds = report["rows"][0]["rounds"]
+    rounds = max(row["rounds"] for row in report["rows"])
     about = f"torch {report['torch']}, Python {report['python']}, {report['threads']} thread(s)"
-    head = f"{report['machine']}\n{about}, {report['date']}; {rounds} rounds after one to warm up\n\n"
+    how = f"{rounds} rounds after one to warm up; chapters and labs once, start and imports included"
+    head = f"{report['machine']}\n{about}, {report['date']}; {how}\n\n"
     return head + "\n".join(line.rstrip() for line in (text[0], "-" * len(text[0]), *text[1:]))
 
 

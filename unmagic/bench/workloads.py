@@ -22,6 +22,7 @@ class Workload(typing.NamedTuple):
     prepare: Callable[[torch.device], Work]
     target: float | None = None  # units a second that the course promises on two cores
     cpu_only: bool = False
+    once: bool = False  # one round and none to warm up: a process of its own, start and imports included
 
 
 WORKLOADS: list[Workload] = []
