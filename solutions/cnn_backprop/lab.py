@@ -96,16 +96,13 @@ class ByHand(torch.autograd.Function):
 
 
 def gradients_agree(forward, backward, *inputs: Tensor) -> bool:
-    """Is `backward(grad, *inputs)` the gradient of `forward(*inputs)`? torch's gradcheck, in float64 on the CPU.
+    """Does `backward(grad, *inputs)` give the gradients of `forward(*inputs)`, one for each input?
 
-    `backward` gives one gradient for each input, None for those that are not looked at.
+    torch's gradcheck, in float64 on the CPU.
     """
-    inputs = [x.detach().double().cpu() for x in inputs]
-    looked_at = [gradient is not None for gradient in backward(forward(*inputs), *inputs)]
-    inputs = [x.requires_grad_(wanted) for x, wanted in zip(inputs, looked_at, strict=True)]
     return torch.autograd.gradcheck(
         lambda *xs: ByHand.apply(forward, backward, *xs),
-        inputs,
+        [x.detach().cpu().double().requires_grad_() for x in inputs],
         fast_mode=True,
         raise_exception=False,
         check_undefined_grad=False,
@@ -458,15 +455,15 @@ checks.assert_close(
 )
 checks.assert_true(
     gradients_agree(
-        lambda w: torch.nn.functional.conv1d(row[None, None].double().cpu(), w[None, None])[0, 0],
-        lambda g, w: (conv1d_gradients(g, row.double().cpu(), w)[0],),
+        lambda w: torch.nn.functional.conv1d(row[None, None].cpu().double(), w[None, None])[0, 0],
+        lambda g, w: (conv1d_gradients(g, row.cpu().double(), w)[0],),
         whole(torch.Generator().manual_seed(1), 2),
     ),
     "∂L/∂w: gradcheck, which moves each weight a little in float64, finds other slopes.",
     hint="∂L/∂w[k] = Σ g[i]·a[i + k], and new tensors take the dtype of the arguments.",
 )
 checks.assert_dtype(
-    conv1d_gradients(torch.ones(3).double(), row.double().cpu(), kernel.double().cpu())[0],
+    conv1d_gradients(torch.ones(3).double(), row.cpu().double(), kernel.cpu().double())[0],
     torch.float64,
     name="∂L/∂w of float64 numbers",
     hint="A new tensor takes the dtype and device of the arguments: torch.zeros_like(…) or grad.new_zeros(…).",
@@ -528,7 +525,7 @@ checks.assert_unchanged(
     torch.tensor([1.0, 2.0, 4.0, 8.0], device=here), row, name="a", hint="Add into a new tensor, not into a."
 )
 checks.assert_dtype(
-    conv1d_gradients(torch.ones(3).double(), row.double().cpu(), kernel.double().cpu())[1],
+    conv1d_gradients(torch.ones(3).double(), row.cpu().double(), kernel.cpu().double())[1],
     torch.float64,
     name="∂L/∂a of float64 numbers",
     hint="A new tensor takes the dtype and device of the arguments: torch.zeros_like(…) or grad.new_zeros(…).",
@@ -674,7 +671,7 @@ for sizes, kernel, stride, padding, hint in (
     )
     checks.assert_unchanged(kept, x, name="x", hint="Put the zeros around a copy, and write into a new tensor.")
 checks.assert_dtype(
-    conv2d(square.double().cpu(), digit_kernel.double().cpu(), no_bias.double().cpu()),
+    conv2d(square.cpu().double(), digit_kernel.cpu().double(), no_bias.cpu().double()),
     torch.float64,
     name="y of float64 pictures",
     hint="A new tensor takes the dtype and device of the arguments: x.new_zeros(…).",
@@ -846,7 +843,7 @@ checks.assert_close(
 )
 for sizes, kernel, stride, padding in (((2, 3, 5, 4), (2, 3, 3, 2), 1, 1), ((1, 1, 6, 8), (2, 1, 3, 3), 2, 0)):
     x, b = whole(torch.Generator().manual_seed(1), *sizes), torch.zeros(kernel[0]).double()
-    x = x.double().cpu()
+    x = x.cpu().double()
     checks.assert_true(
         gradients_agree(
             lambda w, x=x, b=b, s=stride, p=padding: torch.nn.functional.conv2d(x, w, b, s, p),
@@ -857,7 +854,7 @@ for sizes, kernel, stride, padding in (((2, 3, 5, 4), (2, 3, 3, 2), 1, 1), ((1, 
         hint="Sum g[n, o, i, j]·x[n, c, i·s + k, j·s + m] over n, i, j. Every kernel has its g, every channel its x.",
     )
 checks.assert_dtype(
-    conv2d_gradients(corner.double().cpu(), square.double().cpu(), digit_kernel.double().cpu())[1],
+    conv2d_gradients(corner.cpu().double(), square.cpu().double(), digit_kernel.cpu().double())[1],
     torch.float64,
     name="∂L/∂w of float64 numbers",
     hint="A new tensor takes the dtype and device of the arguments: torch.zeros_like(…) or grad.new_zeros(…).",
@@ -922,7 +919,7 @@ checks.assert_close(
     hint="The window of place (i, j) has its corner at (i·stride, j·stride). Row and column 5 are never looked at: 0.",
 )
 for sizes, kernel, stride, padding in (((2, 3, 5, 4), (2, 3, 3, 2), 1, 1), ((1, 1, 6, 8), (2, 1, 3, 3), 2, 0)):
-    w, b = whole(torch.Generator().manual_seed(2), *kernel).double().cpu(), torch.zeros(kernel[0]).double()
+    w, b = whole(torch.Generator().manual_seed(2), *kernel).cpu().double(), torch.zeros(kernel[0]).double()
     checks.assert_true(
         gradients_agree(
             lambda x, w=w, b=b, s=stride, p=padding: torch.nn.functional.conv2d(x, w, b, s, p),
@@ -933,7 +930,7 @@ for sizes, kernel, stride, padding in (((2, 3, 5, 4), (2, 3, 3, 2), 1, 1), ((1, 
         hint="Place (i, j) adds Σ g[n, o, i, j]·w[o, c, k, m] over the kernels to pixel (i·s + k, j·s + m).",
     )
 checks.assert_dtype(
-    conv2d_gradients(corner.double().cpu(), square.double().cpu(), digit_kernel.double().cpu())[0],
+    conv2d_gradients(corner.cpu().double(), square.cpu().double(), digit_kernel.cpu().double())[0],
     torch.float64,
     name="∂L/∂x of float64 numbers",
     hint="A new tensor takes the dtype and device of the arguments: torch.zeros_like(…) or grad.new_zeros(…).",
@@ -1055,7 +1052,7 @@ for sizes, kernel, stride, padding, hint in (
     )
     checks.assert_unchanged(kept, x, name="x", hint="Put the zeros around a copy.")
 checks.assert_dtype(
-    im2col(square.double().cpu(), (2, 2)),
+    im2col(square.cpu().double(), (2, 2)),
     torch.float64,
     name="cols of float64 pictures",
     hint="A new tensor takes the dtype and device of the arguments: x.new_zeros(…).",
@@ -1213,7 +1210,7 @@ checks.assert_true(
     hint="The calls grow with the picture: somewhere a loop runs over places. Loop over the kernel's positions only.",
 )
 checks.assert_dtype(
-    col2im(ones.double().cpu(), (3, 3), (2, 2)),
+    col2im(ones.cpu().double(), (3, 3), (2, 2)),
     torch.float64,
     name="picture of float64 columns",
     hint="A new tensor takes the dtype and device of the arguments: cols.new_zeros(…).",
@@ -1612,7 +1609,7 @@ for sizes, size, stride in (((2, 3, 6, 6), 2, 2), ((3, 2, 7, 5), 3, 2), ((1, 2, 
     )
     checks.assert_unchanged(kept, x, name="x", hint="Write into new tensors.")
 checks.assert_dtype(
-    max_pool(hills.double().cpu(), 2, 2)[0], torch.float64, name="maxima of float64 pictures", hint="Keep x's dtype."
+    max_pool(hills.cpu().double(), 2, 2)[0], torch.float64, name="maxima of float64 pictures", hint="Keep x's dtype."
 )
 print("max_pool: passed")
 ### BEGIN HIDDEN TESTS
@@ -1705,7 +1702,7 @@ checks.assert_true(
     hint="Add every g to the pixel that its switch names, and return the dtype of grad.",
 )
 checks.assert_dtype(
-    max_pool_gradient(grad.double().cpu(), torch.zeros(1, 1, 2, 2, dtype=torch.int64), 2, 2),
+    max_pool_gradient(grad.cpu().double(), torch.zeros(1, 1, 2, 2, dtype=torch.int64), 2, 2),
     torch.float64,
     name="∂L/∂x of float64 numbers",
     hint="A new tensor takes the dtype and device of the arguments: torch.zeros_like(…) or grad.new_zeros(…).",
@@ -2246,7 +2243,7 @@ def changed_share(layer, x: Tensor, shift: tuple[int, int]) -> float:
     """Share of the layer's outputs that change by more than 1e-6 when the picture is shifted, from 0 to 1."""
     ### BEGIN SOLUTION
     change = layer(torch.roll(x, shift, dims=(2, 3))) - layer(x)
-    return (change.abs() > 1e-6).double().mean().item()
+    return (change.abs() > 1e-6).float().mean().item()
     ### END SOLUTION
 
 
@@ -2480,7 +2477,7 @@ def network_logits(weights: list[Tensor], x: Tensor) -> Tensor:
 
 def accuracy(weights: list[Tensor], x: Tensor, t: Tensor) -> float:
     """The share of pictures x (N, C, H, W) whose class t (N,) the network names, by torch's own layers."""
-    return (network_logits(weights, x).argmax(1) == t).double().mean().item()
+    return (network_logits(weights, x).argmax(1) == t).float().mean().item()
 
 
 digits_x, digits_t = (v.to(here) for v in data.digits("train"))  # (1197, 1, 8, 8), and (1197,) from 0 to 9
