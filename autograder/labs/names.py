@@ -5,6 +5,7 @@ import builtins
 import symtable
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 # what any module or kernel has without a cell defining it
 PROVIDED = frozenset(dir(builtins)) | {"__name__", "__doc__", "__file__"}
@@ -18,6 +19,7 @@ class Names:
     used: frozenset[str]
 
 
+@cache  # an audit asks for the same cells thousands of times
 def names_of(source: str) -> Names:
     """Names of a cell. A function's own variables count as neither; a global that it writes counts as defined."""
     module = symtable.symtable(source, "<cell>", "exec")
