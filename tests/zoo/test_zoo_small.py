@@ -1,0 +1,233 @@
+"""The small variants train, can be exported and saved; unusual layers have the gradient they should."""
+
+from unmagic import data, zoo
+from unmagic.zoo.binary import SignStraightThrough, packed_bytes
+from unmagic.zoo.dirac import DiracConv2d
+from unmagic.zoo.fcn import as_convolution, upsampling
+from unmagic.zoo.googlenet import Outputs
+from unmagic.zoo.highway import HighwayLayer
+from unmagic.zoo.lenet import C3_TABLE, RBF, PartialConv2d, TrainableSubsampling
+from unmagic.zoo.randwire import random_graph
+from unmagic.zoo.resnet import ZeroPad
+
+import networkx
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from tests.zoo.small import SMALL, segmenter
+
+
+@pytest.fixture(scope="module")
+def batch():
+    scenes = data.shapes(32)
+    return scenes.images, scenes.labels, scenes.masks
+
+
+def loss_of(output, labels):
+    if isinstance(output, Outputs):  # the paper's weight of the heads
+        main, *heads = (nn.functional.cross_entropy(part, labels) for part in output)
+        return main + 0.3 * sum(heads)
+    return nn.functional.cross_entropy(output, labels)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_one_step_down_the_gradient_lowers_the_loss(name, batch):
+    images, labels, _ = batch
+    torch.manual_seed(0)
+    net = SMALL[name]().train()
+    for module in net.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    before = loss_of(net(images), labels)
+    before.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+    length = torch.sqrt(sum((p.grad**2).sum() for p in net.parameters()))
+    with torch.no_grad():
+        for p in net.parameters():
+            p -= 0.02 * p.grad / length
+        after = loss_of(net(images), labels)
+    # signs of weights and inputs are steps: there the straight-through gradient only points the way
+    assert after < before + (0.01 if name == "XNOR" else 0.0)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_is_exported_and_saved_with_the_same_outputs(name, batch, tmp_path):
+    torch.manual_seed(0)
+    net, images = SMALL[name]().eval(), batch[0][:2]
+    with torch.no_grad():
+        wanted = net(images)
+    assert wanted.shape == (2, 10)
+    exported = torch.export.export(net, (images,)).module()
+    torch.testing.assert_close(exported(images), wanted, rtol=1e-4, atol=1e-5)
+    safetensors.torch.save_model(net, tmp_path / "net.safetensors")
+    again = SMALL[name]().eval()
+    safetensors.torch.load_model(again, tmp_path / "net.safetensors")
+    torch.testing.assert_close(again(images), wanted)
+
+
+def test_a_fully_convolutional_net_labels_each_pixel_and_learns_a_mask(batch):
+    images, _, masks = batch
+    torch.manual_seed(0)
+    net = segmenter().train()
+    assert net(images).shape == (32, 2, 32, 32)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(30):
+        loss = nn.functional.cross_entropy(net(images), masks[:, 0].long())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.75 * losses[0]
+
+
+class TestLayers:
+    @pytest.mark.parametrize(
+        ("layer", "shape"),
+        [
+            (TrainableSubsampling(3), (2, 3, 4, 4)),
+            (PartialConv2d(((0, 1), (2,)), 3, 2), (2, 3, 4, 4)),
+            (RBF(torch.tensor([[1.0, -1.0, 1.0], [1.0, 1.0, -1.0]])), (2, 3)),
+            (HighwayLayer(4), (3, 4)),
+            (DiracConv2d(2, 3), (2, 2, 4, 4)),
+            (ZeroPad(2, 5, 2), (2, 2, 5, 5)),
+            (upsampling(2, 2), (1, 2, 3, 3)),
+        ],
+        ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+    )
+    def test_gradients_agree_with_finite_differences(self, layer, shape):
+        layer = layer.double()
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+        names = [name for name, _ in layer.named_parameters()]
+        parameters = [p.detach().clone().requires_grad_() for p in layer.parameters()]
+
+        def run(x, *values):
+            return torch.func.functional_call(layer, dict(zip(names, values, strict=True)), (x,))
+
+        assert torch.autograd.gradcheck(run, (x, *parameters))
+
+    def test_lenets_third_layer_sees_what_table_1_says(self):
+        layer = PartialConv2d(C3_TABLE, 6, 5)
+        for seen in range(6):
+            x = torch.zeros(1, 6, 5, 5)
+            x[:, seen] = 1.0
+            moved = (layer(x) - layer(torch.zeros_like(x)))[0, :, 0, 0].abs() > 1e-7
+            assert [seen in table for table in C3_TABLE] == moved.tolist()
+
+    def test_rbf_is_the_squared_distance(self):
+        codes = torch.tensor([[1.0, -1.0], [1.0, 1.0]])
+        torch.testing.assert_close(RBF(codes)(torch.tensor([[1.0, 0.0]])), torch.tensor([[1.0, 1.0]]))
+        assert torch.cdist(RBF().codes, RBF().codes).add(torch.eye(10) * 99).min() > 2  # ten different digits
+
+    def test_a_highway_gate_that_is_shut_carries_and_one_that_is_open_transforms(self):
+        x = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+        shut, opened = HighwayLayer(4, gate_bias=-50.0), HighwayLayer(4, gate_bias=50.0)
+        torch.testing.assert_close(shut(x), x)
+        torch.testing.assert_close(opened(x), torch.relu(opened.transform(x)))
+
+    def test_a_residual_block_with_zero_last_gamma_is_the_identity_on_positive_input(self):
+        net = zoo.cifar_resnet(8, width=8, zero_last_gamma=True)
+        x = torch.rand(2, 8, 6, 6)
+        torch.testing.assert_close(net.stages[0](x), x)
+
+    def test_a_dirac_layer_begins_near_the_identity_and_folds_into_one_filter(self):
+        layer = DiracConv2d(4, 4)
+        x = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            layer.b.zero_()
+            torch.testing.assert_close(layer(x), x)
+            layer.b.fill_(0.1)
+            torch.testing.assert_close(layer(x), nn.functional.conv2d(x, layer.folded(), padding=1))
+            lengths = (layer.folded() - layer.delta).flatten(1).norm(dim=1)
+        torch.testing.assert_close(lengths, torch.full((4,), 0.1))
+
+    def test_delta_orthogonal_kernels_keep_every_length(self):
+        weight = zoo.delta_orthogonal_(torch.empty(16, 16, 3, 3))
+        side = 8  # with circular borders a convolution is a matrix for each frequency
+        spectrum = torch.fft.fft2(weight, s=(side, side)).permute(2, 3, 0, 1)  # (8, 8, out, in)
+        values = torch.linalg.svdvals(spectrum)
+        assert (values - 1).abs().max() < 1e-5
+        with pytest.raises(ValueError, match="at least as many outputs"):
+            zoo.delta_orthogonal_(torch.empty(2, 3, 3, 3))
+
+    def test_binary_weights_are_signs_times_the_mean_of_the_filter(self):
+        layer = zoo.BinaryConv2d(3, 2, 3)
+        binary = layer.binary_weight().detach()
+        alpha = layer.weight.detach().abs().mean(dim=(1, 2, 3))
+        torch.testing.assert_close(binary.abs(), alpha[:, None, None, None].expand_as(binary))
+        assert (binary.sign() == layer.weight.sign()).all()
+        # α·sign(W) is the best of its kind: no other factor is nearer to W
+        for factor in (0.9, 1.1):
+            assert ((layer.weight - factor * binary) ** 2).sum() > ((layer.weight - binary) ** 2).sum()
+
+    def test_the_straight_through_gradient_stops_beyond_one(self):
+        x = torch.tensor([-2.0, -0.5, 0.0, 0.5, 2.0], requires_grad=True)
+        y = SignStraightThrough.apply(x)
+        y.backward(torch.arange(1.0, 6.0))
+        assert y.tolist() == [-1, -1, 1, 1, 1] and x.grad.tolist() == [0, 2, 3, 4, 0]
+
+    def test_packed_binary_weights_take_a_bit_each(self):
+        layer = zoo.BinaryConv2d(8, 4, 3)
+        assert packed_bytes(layer) == 8 * 4 * 9 // 8 + 4 * 4
+        assert packed_bytes(nn.Linear(10, 3)) == 4 * 33
+
+    @pytest.mark.parametrize("kind", ["WS", "ER", "BA"])
+    def test_a_random_graph_is_connected_and_runs_one_way(self, kind):
+        before = random_graph(kind, 20, 3)
+        assert all(i < node for node, entries in enumerate(before) for i in entries)
+        graph = networkx.Graph([(i, node) for node, entries in enumerate(before) for i in entries])
+        assert networkx.is_connected(graph) and len(graph) == 20
+        assert random_graph(kind, 20, 3) == before != random_graph(kind, 20, 4)
+
+    def test_a_linear_layer_slides_as_a_convolution(self):
+        linear = nn.Linear(3 * 4 * 4, 5)
+        convolution = as_convolution(linear, 3, 4)
+        x = torch.randn(2, 3, 6, 5, generator=torch.Generator().manual_seed(0))
+        slid = convolution(x)
+        assert slid.shape == (2, 5, 3, 2)
+        torch.testing.assert_close(slid[:, :, 1, 1], linear(x[:, :, 1:5, 1:5].flatten(1)))
+        with pytest.raises(ValueError, match="wanted 3·5·5 = 75"):
+            as_convolution(linear, 3, 5)
+
+    def test_upsampling_begins_as_bilinear_interpolation(self):
+        x = torch.randn(1, 2, 6, 6, generator=torch.Generator().manual_seed(0))
+        inner = (slice(None), slice(None), slice(2, -2), slice(2, -2))
+        wanted = nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        torch.testing.assert_close(upsampling(2, 2)(x)[inner].detach(), wanted[inner])
+
+
+@pytest.mark.slow
+def test_a_vanilla_net_of_a_thousand_layers_learns(batch):
+    images, labels, _ = batch
+    torch.manual_seed(0)
+    net = zoo.VanillaCNN(1000, 16)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
+    losses = []
+    for _ in range(15):
+        loss = nn.functional.cross_entropy(net(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.02
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: zoo.AlexNet(size=32), "an input of 32 pixels leaves none"),
+        (lambda: zoo.VGG("F"), "wanted one of A, A-LRN, B, C, D, E"),
+        (lambda: zoo.VGG("D", size=100), "wanted a multiple of 32"),
+        (lambda: zoo.resnet(20), "wanted one of 18, 34, 50, 101, 152"),
+        (lambda: zoo.cifar_resnet(21), "wanted 6n \\+ 2"),
+        (lambda: zoo.AllCNN("D"), "wanted one of A, B, C"),
+        (lambda: zoo.LeNet5(classes=26), "wanted codes of shape \\(26, 84\\)"),
+        (lambda: zoo.small_densenet(41), "wanted 3n \\+ 4"),
+        (lambda: random_graph("XX", 5, 0), "wanted one of WS, ER, BA"),
+    ],
+)
+def test_what_cannot_be_built_says_what_can(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

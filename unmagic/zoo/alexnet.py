@@ -1,0 +1,93 @@
+"""AlexNet, as it was published: two pathways for two GPUs, overlapping pooling, local response normalization.
+
+A. Krizhevsky, I. Sutskever, G. Hinton: ImageNet classification with deep convolutional neural networks. NIPS 2012,
+sections 3.3 to 3.5 and figure 2. The paper says 224×224; only 227 tiles with F = 11 and S = 4: (227 − 11)/4 + 1 = 55.
+"""
+
+from torch import Tensor, nn
+
+
+def response_norm() -> nn.LocalResponseNorm:
+    """Section 3.3: k = 2, n = 5, α = 1e-4, β = 0.75. torch divides α by n, the paper does not: hence 5·1e-4."""
+    return nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
+
+
+class AlexNet(nn.Module):
+    """Input (N, in_channels, 227, 227), output (N, classes). 60,965,224 parameters; the paper says 60 million.
+
+    Args:
+        widths: channels of the five convolutions; even, for they are split into the two pathways.
+        hidden: units of fc6 and fc7.
+        groups: 2 as published: the second, fourth and fifth convolution see the maps of their own GPU. 1 joins them.
+        stem: kernel, stride and padding of the first convolution: (11, 4, 0) as published, (3, 1, 1) for images of
+            32 pixels.
+        size: height and width of the input, from which fc6 gets its size.
+        norm: local response normalization after the first and the second layer.
+        dropout: probability to drop a unit of fc6 and fc7.
+
+    The last feature map must hold at least one pixel; ValueError says how large the input has to be.
+    """
+
+    def __init__(
+        self,
+        classes: int = 1000,
+        in_channels: int = 3,
+        widths: tuple[int, ...] = (96, 256, 384, 384, 256),
+        hidden: int = 4096,
+        groups: int = 2,
+        stem: tuple[int, int, int] = (11, 4, 0),
+        size: int = 227,
+        norm: bool = True,
+        dropout: float = 0.5,
+    ):
+        super().__init__()
+        c1, c2, c3, c4, c5 = widths
+        kernel, stride, padding = stem
+        side = (size - kernel + 2 * padding) // stride + 1
+        for _ in range(3):  # pooling: F = 3, S = 2
+            side = (side - 3) // 2 + 1
+        if side < 1:
+            raise ValueError(f"AlexNet: an input of {size} pixels leaves none after three poolings; take a larger one.")
+
+        def normed() -> nn.Module:
+            return response_norm() if norm else nn.Identity()
+
+        self.features = nn.Sequential(
+            nn.Conv2d(in_channels, c1, kernel, stride, padding),  # (N, 96, 55, 55)
+            nn.ReLU(),
+            normed(),
+            nn.MaxPool2d(3, 2),  # (N, 96, 27, 27)
+            nn.Conv2d(c1, c2, 5, padding=2, groups=groups),  # (N, 256, 27, 27)
+            nn.ReLU(),
+            normed(),
+            nn.MaxPool2d(3, 2),  # (N, 256, 13, 13)
+            nn.Conv2d(c2, c3, 3, padding=1),  # (N, 384, 13, 13): the GPUs exchange their maps
+            nn.ReLU(),
+            nn.Conv2d(c3, c4, 3, padding=1, groups=groups),  # (N, 384, 13, 13)
+            nn.ReLU(),
+            nn.Conv2d(c4, c5, 3, padding=1, groups=groups),  # (N, 256, 13, 13)
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2),  # (N, 256, 6, 6)
+        )
+        self.classifier = nn.Sequential(
+            nn.Flatten(),  # (N, 9216)
+            nn.Linear(c5 * side * side, hidden),  # fc6 (N, 4096)
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),  # fc7 (N, 4096)
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, classes),  # fc8 (N, 1000)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x))
+
+
+def initialize_as_published(net: AlexNet) -> AlexNet:
+    """Section 5: weights N(0, 0.01²); biases 1 in the second, fourth, fifth convolution, fc6 and fc7, else 0."""
+    layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    for number, layer in enumerate(layers, 1):
+        nn.init.normal_(layer.weight, 0.0, 0.01)
+        nn.init.constant_(layer.bias, float(number in (2, 4, 5, 6, 7)))
+    return net
