@@ -365,5 +365,5 @@ class TestRefused:
         assert found in caught.value.found
 
     def test_an_unknown_lab_lists_those_that_exist(self):
-        with pytest.raises(UnknownLabError, match=r"found no lab 'ascent'.*\n.*take one of: descent"):
+        with pytest.raises(UnknownLabError, match=r"found no lab 'ascent'.*\n.*take one of:.*descent"):
             load_lab("ascent")

@@ -639,7 +639,7 @@ class BatchNorm(torch.nn.Module):
         return self.weight.reshape(shape) * xhat + self.bias.reshape(shape)
 
 
-# %% mistake="batch_axis_only" exercise="batch_norm_layer" fails="batch_norm_layer" hint="over rows and columns"
+# %% mistake="batch_axis_only" exercise="batch_norm_layer" fails="batch_norm_layer" hint="rows and columns"
 # each pixel on its own
 class BatchNorm(torch.nn.Module):
     def __init__(self, channels, eps=1e-5, momentum=0.1):
