@@ -255,16 +255,6 @@ def conv1d_gradients(grad, a, w):
     return dw, da
 
 
-# %% mistake="written_into_the_input" exercise="conv1d_gradients" fails="conv1d_gradients:input" hint="∂L/∂a"
-# takes a itself for the sums, so they start from it
-def conv1d_gradients(grad, a, w):
-    dw = a.unfold(0, len(grad), 1) @ grad
-    da = a
-    for i in range(len(grad)):
-        da[i : i + len(w)] += grad[i] * w
-    return dw, da
-
-
 # %% mistake="library" exercise="conv2d" fails="conv2d" hint="Two loops"
 # torch has that already
 def conv2d(x, w, b, stride=1, padding=0):
@@ -2500,41 +2490,6 @@ def train_network(layers, weights, x, t, rate, batch_size, epochs, generator):
             now = rate * (1 - (step + 1) / steps)
             deltas = [0.9 * delta - now * gradient for delta, gradient in zip(deltas, gradients, strict=True)]
             weights = [w + delta for w, delta in zip(weights, deltas, strict=True)]
-            step += 1
-    return weights
-
-
-# %% mistake="weights_changed_in_place" exercise="digit_network" fails="digit_network:training" hint="w = w +"
-# += on what it was given
-def network_gradients(layers, weights, x, t):
-    w1, b1, w2, b2, w3, b3 = weights
-    net1 = layers["conv"](x, w1, b1, 1, 1)
-    h1, switches1 = layers["max_pool"](net1.relu(), 2, 2)
-    net2 = layers["conv"](h1, w2, b2, 1, 1)
-    h2, switches2 = layers["max_pool"](net2.relu(), 2, 2)
-    z = h2.flatten(1) @ w3.T + b3
-    loss = torch.nn.functional.cross_entropy(z, t)
-
-    dz = (z.softmax(1) - torch.nn.functional.one_hot(t, z.shape[1])) / len(x)
-    dw3, db3 = dz.T @ h2.flatten(1), dz.sum(0)
-    dh2 = (dz @ w3).reshape(h2.shape)
-    dnet2 = layers["max_pool_gradient"](dh2, switches2, *net2.shape[2:]) * (net2 > 0)
-    dh1, dw2, db2 = layers["conv_gradients"](dnet2, h1, w2, 1, 1)
-    dnet1 = layers["max_pool_gradient"](dh1, switches1, *net1.shape[2:]) * (net1 > 0)
-    _, dw1, db1 = layers["conv_gradients"](dnet1, x, w1, 1, 1)
-    return loss, [dw1, db1, dw2, db2, dw3, db3]
-
-
-def train_network(layers, weights, x, t, rate, batch_size, epochs, generator):
-    deltas = [torch.zeros_like(w) for w in weights]
-    steps, step = epochs * -(-len(x) // batch_size), 0  # batches, rounded up
-    for _ in range(epochs):
-        for batch in torch.randperm(len(x), generator=generator).split(batch_size):
-            _, gradients = network_gradients(layers, weights, x[batch], t[batch])
-            now = rate * (1 - step / steps)
-            deltas = [0.9 * delta - now * gradient for delta, gradient in zip(deltas, gradients, strict=True)]
-            for w, delta in zip(weights, deltas, strict=True):
-                w += delta
             step += 1
     return weights
 
