@@ -1,0 +1,187 @@
+"""Maps against captum and torchcam on three nets, and against definitions."""
+
+from unmagic import look, zoo
+
+import captum.attr
+import pytest
+import torch
+import torchcam.methods
+from torch import nn
+
+from tests.look.conftest import NETS
+
+BY_NET = pytest.mark.parametrize("name", NETS)
+
+
+def normalised(maps):
+    """Each map from 0 to 1, as torchcam has it."""
+    flat = maps.flatten(1)
+    low, high = flat.amin(1), flat.amax(1)
+    return ((flat - low[:, None]) / (high - low)[:, None].clamp_min(1e-12)).reshape(maps.shape)
+
+
+def with_torchcam(method, net, layer, images, labels):
+    maps = []
+    for image, label in zip(images, labels, strict=True):
+        with method(net, target_layer=layer, input_shape=(3, 32, 32)) as extractor:
+            scores = net(image[None].requires_grad_())
+            maps.append(extractor(int(label), scores)[0])
+    return torch.cat(maps).detach()
+
+
+@BY_NET
+class TestAgainstKeptLibraries:
+    def test_saliency_is_captums(self, name, nets, scenes):
+        images, labels = scenes.images, scenes.labels
+        theirs = captum.attr.Saliency(nets[name]).attribute(images.clone().requires_grad_(), target=labels)
+        torch.testing.assert_close(look.saliency(nets[name], images, labels), theirs.amax(1), rtol=1e-4, atol=1e-7)
+
+    def test_grad_cam_is_captums(self, name, nets, scenes):
+        layer = NETS[name][1]
+        module = look.find_layer(nets[name], layer)[1]
+        theirs = captum.attr.LayerGradCam(nets[name], module).attribute(
+            scenes.images, target=scenes.labels, relu_attributions=True
+        )
+        ours = look.grad_cam(nets[name], scenes.images, layer, scenes.labels)
+        torch.testing.assert_close(normalised(ours), normalised(theirs[:, 0].detach()), rtol=0, atol=1e-4)
+
+    def test_grad_cam_is_torchcams(self, name, nets, scenes):
+        layer = NETS[name][1]
+        wanted = with_torchcam(torchcam.methods.GradCAM, nets[name], layer, scenes.images, scenes.labels)
+        found = normalised(look.grad_cam(nets[name], scenes.images, layer, scenes.labels))
+        torch.testing.assert_close(found, normalised(wanted), rtol=0, atol=1e-4)
+
+    def test_occlusion_is_captums(self, name, nets, scenes):
+        images, labels = scenes.images[:3], scenes.labels[:3]
+        probability = nn.Sequential(nets[name], nn.Softmax(dim=1))
+        theirs = captum.attr.Occlusion(probability).attribute(
+            images, sliding_window_shapes=(3, 8, 8), strides=(3, 8, 8), baselines=0.5, target=labels
+        )  # how much the probability fell, at each pixel: windows side by side
+        with torch.no_grad():
+            before = probability(images).gather(1, labels[:, None])[:, 0]
+        ours = look.occlusion(nets[name], images, labels, window=8, stride=8)
+        fell = (before[:, None, None] - ours).repeat_interleave(8, 1).repeat_interleave(8, 2)
+        torch.testing.assert_close(fell, theirs[:, 0].to(fell.dtype), rtol=1e-4, atol=1e-5)
+
+
+def test_cam_is_torchcams_and_its_positive_part_grad_cam_times_the_number_of_places(nets, scenes):
+    net = nets["residual"]
+    ours = look.cam(net, scenes.images, "stages", "classifier", scenes.labels)
+    with torchcam.methods.CAM(net, target_layer="stages", fc_layer="classifier", input_shape=(3, 32, 32)) as extractor:
+        scores = net(scenes.images)
+        theirs = extractor(scenes.labels.tolist(), scores)[0]
+    torch.testing.assert_close(normalised(ours), normalised(theirs.detach()), rtol=0, atol=1e-4)
+    places = ours[0].numel()
+    torch.testing.assert_close(
+        torch.relu(ours), places * look.grad_cam(net, scenes.images, "stages", scenes.labels), rtol=0, atol=1e-5
+    )
+
+
+def test_grad_cam_plus_plus_is_the_papers_with_derivatives_of_exp_by_autograd(nets, scenes):
+    """Equations 11 and 19 for Y = exp(S), each derivative taken. (torchcam 0.5.0 divides a copy, so its α is g².)"""
+    net = nets["residual"].double()
+    image, label = scenes.images[:1].double(), int(scenes.labels[0])
+    with torch.no_grad(), look.recording(net, "stages") as seen:
+        net(image)
+    maps = seen.layer[0]  # (K, h, w)
+
+    def along(direction):
+        def Y(t):
+            return net.classifier((maps + t * direction).mean(dim=(1, 2)))[label].exp()
+
+        first = torch.func.grad(Y)
+        second = torch.func.grad(first)
+        zero = torch.zeros((), dtype=torch.float64)
+        return first(zero), second(zero), torch.func.grad(second)(zero)
+
+    basis = torch.eye(maps.numel(), dtype=torch.float64).reshape(-1, *maps.shape)
+    first, second, third = (d.reshape(maps.shape) for d in torch.func.vmap(along, chunk_size=256)(basis))
+    alpha = second / (2 * second + maps.sum(dim=(1, 2), keepdim=True) * third)
+    weights = (alpha * torch.relu(first)).sum(dim=(1, 2))
+    wanted = torch.relu((weights[:, None, None] * maps).sum(0))[None]
+    found = look.grad_cam_plus_plus(net, image, "stages", label)
+    net.float()
+    torch.testing.assert_close(normalised(found), normalised(wanted), rtol=0, atol=1e-4)
+
+
+def test_without_classes_the_surest_is_explained(nets, scenes):
+    net = nets["residual"]
+    with torch.no_grad():
+        surest = net(scenes.images).argmax(1)
+    for explain in (
+        lambda c: look.saliency(net, scenes.images, c),
+        lambda c: look.grad_cam(net, scenes.images, "stages", c),
+        lambda c: look.grad_cam_plus_plus(net, scenes.images, "stages", c),
+        lambda c: look.cam(net, scenes.images, "stages", "classifier", c),
+        lambda c: look.occlusion(net, scenes.images[:2], c if c is None else c[:2], window=8, stride=8),
+    ):
+        assert explain(None).equal(explain(surest))
+
+
+def test_occlusion_by_batches_and_by_a_picture_is_the_same_as_one_by_one(nets, scenes):
+    net, image, label = nets["small VGG"], scenes.images[:1], scenes.labels[:1]
+    fill = torch.rand(3, 6, 6, generator=torch.Generator().manual_seed(0))
+    ours = look.occlusion(net, image, label, window=6, stride=5, fill=fill, batch_size=4)
+    for i in range(ours.shape[1]):
+        for j in range(ours.shape[2]):
+            covered = image.clone()
+            covered[0, :, 5 * i : 5 * i + 6, 5 * j : 5 * j + 6] = fill
+            with torch.no_grad():
+                wanted = net(covered).softmax(1)[0, label]
+            torch.testing.assert_close(ours[0, i, j], wanted[0])
+
+
+def test_maps_are_resized_to_the_inputs_pixels():
+    maps = torch.arange(4.0).reshape(1, 2, 2)
+    assert look.resized(maps, (4, 6)).shape == (1, 4, 6)
+
+
+class TestTheNetStaysAsItWas:
+    def test_mode_gradients_and_hooks(self, scenes):
+        net = zoo.cifar_resnet(8, width=4).train()
+        next(net.parameters()).requires_grad_(False)
+        images, labels = scenes.images[:2], scenes.labels[:2]
+        before = {name: value.clone() for name, value in net.state_dict().items()}
+        for use in (
+            lambda: look.saliency(net, images),
+            lambda: look.grad_cam(net, images, "stages.1"),
+            lambda: look.grad_cam_plus_plus(net, images, "stages.1"),
+            lambda: look.cam(net, images, "stages", "classifier"),
+            lambda: look.occlusion(net, images, window=16, stride=16),
+            lambda: look.strongest(net, "stages.0", 0, images, 1),
+            lambda: look.class_model(net, labels, (3, 32, 32), steps=1),
+            lambda: look.invert(net, "stages.0", images, steps=1),
+            lambda: look.fgsm(net, images, labels, 0.1),
+            lambda: look.minimal_change(net, images, labels, steps=1, searches=1),
+            lambda: look.fooling_image(net, labels, (3, 32, 32), steps=1),
+            lambda: look.sparsity(net, "stages.0", images),
+            lambda: look.randomisation_test(net, lambda n: look.saliency(n, images, labels)),
+        ):
+            use()
+            assert all(module.training for module in net.modules())
+            assert [p.requires_grad for p in net.parameters()][:2] == [False, True]
+            assert all(p.grad is None for p in net.parameters())
+            assert sum(len(m._forward_hooks) + len(m._backward_hooks) for m in net.modules()) == 0
+            assert all("forward" not in vars(m) for m in net.modules())
+            assert all(value.equal(net.state_dict()[name]) for name, value in before.items())
+
+    def test_hooks_are_taken_off_when_the_net_fails(self, scenes):
+        net = zoo.cifar_resnet(8, width=4)
+        with pytest.raises(RuntimeError), look.recording(net, ["stages.0", "stages.1"]):
+            net(scenes.images[:, :2])
+        assert sum(len(m._forward_hooks) for m in net.modules()) == 0
+
+    def test_a_layer_that_is_not_there_is_named_with_those_that_are(self):
+        net = zoo.cifar_resnet(8, width=4)
+        with pytest.raises(ValueError, match=r"no layer 'stages.7'; it has stages, stages.0"):
+            look.find_layer(net, "stages.7")
+
+
+def test_recorded_outputs_are_what_the_layers_gave(scenes):
+    net = zoo.cifar_resnet(8, width=4).eval()
+    with torch.no_grad(), look.recording(net, ["stem", net.stages[0]]) as seen:
+        net(scenes.images)
+        torch.testing.assert_close(seen["stem"], net.stem(scenes.images))
+    assert list(seen) == ["stem", "stages.0"]
+    with pytest.raises(ValueError, match=r"2 layers were recorded: stem, stages.0"):
+        _ = seen.layer

@@ -1,0 +1,152 @@
+"""Where a net looks: saliency, occlusion, CAM, Grad-CAM, Grad-CAM++. Each map is (N, H, W), in the input's pixels or in
+the layer's, before any resizing."""
+
+from unmagic.look.activations import evaluating, find_layer, recording
+
+import torch
+from torch import Tensor, nn
+
+
+def _classes(model: nn.Module, images: Tensor, classes: Tensor | int | None) -> Tensor:
+    """The class that each map explains, (N,): as given, or the one the net is surest of."""
+    if classes is None:
+        with torch.no_grad():
+            return model(images).argmax(dim=1)
+    return torch.as_tensor(classes, device=images.device).expand(len(images))
+
+
+def saliency(model: nn.Module, images: Tensor, classes: Tensor | int | None = None) -> Tensor:
+    """max over channels of |∂S_c/∂I|, (N, H, W), S_c the score before the softmax.
+
+    K. Simonyan, A. Vedaldi, A. Zisserman: Deep inside convolutional networks, 2014, section 3.
+    """
+    with evaluating(model):
+        wanted = _classes(model, images, classes)
+        x = images.detach().clone().requires_grad_()
+        score = model(x).gather(1, wanted[:, None]).sum()
+        (slope,) = torch.autograd.grad(score, x)  # (N, C, H, W)
+    return slope.abs().amax(dim=1)
+
+
+@torch.no_grad()
+def occlusion(
+    model: nn.Module,
+    images: Tensor,
+    classes: Tensor | int | None = None,
+    *,
+    window: int = 5,
+    stride: int = 1,
+    fill: float | Tensor = 0.5,
+    batch_size: int = 512,
+) -> Tensor:
+    """The probability of the class with a window of the image covered, (N, rows, columns): low where it matters.
+
+    M. Zeiler, R. Fergus: Visualizing and understanding convolutional networks. ECCV 2014, section 4.2.
+
+    Args:
+        window, stride: of the square that is covered, in pixels; places are those where it lies inside.
+        fill: what covers: a number, or a tensor that broadcasts to (C, window, window).
+        batch_size: covered images at a time.
+    """
+    _, C, H, W = images.shape
+    if window > min(H, W):
+        raise ValueError(f"occlusion: a window of {window} pixels on images of {H}×{W}; wanted a smaller one.")
+    rows, columns = (H - window) // stride + 1, (W - window) // stride + 1
+    places = rows * columns
+    # cover[p] is 1 on the window of place p
+    y, x = torch.arange(H, device=images.device), torch.arange(W, device=images.device)
+    top = torch.arange(rows, device=images.device)[:, None] * stride
+    left = torch.arange(columns, device=images.device)[:, None] * stride
+    vertical = (y >= top) & (y < top + window)  # (rows, H)
+    horizontal = (x >= left) & (x < left + window)  # (columns, W)
+    cover = (vertical[:, None, :, None] & horizontal[None, :, None, :]).reshape(places, 1, H, W)
+    filling = torch.as_tensor(fill, dtype=images.dtype, device=images.device)
+    if filling.ndim:
+        filling = _spread(filling.expand(C, window, window), vertical, horizontal, stride)  # (places, C, H, W)
+    with evaluating(model):
+        wanted = _classes(model, images, classes)
+        found = []
+        for image, wish in zip(images, wanted, strict=True):
+            covered = torch.where(cover, filling, image)  # (places, C, H, W)
+            logits = torch.cat([model(part) for part in covered.split(batch_size)])
+            found.append(logits.softmax(dim=1)[:, wish].reshape(rows, columns))
+    return torch.stack(found)
+
+
+def _spread(filling: Tensor, vertical: Tensor, horizontal: Tensor, stride: int) -> Tensor:
+    """A window's filling (C, w, w) laid at each place, (places, C, H, W)."""
+    C, window, _ = filling.shape
+    rows, columns = len(vertical), len(horizontal)
+    laid = filling.new_zeros(rows, columns, C, vertical.shape[1], horizontal.shape[1])
+    for i in range(rows):
+        for j in range(columns):
+            laid[i, j, :, i * stride : i * stride + window, j * stride : j * stride + window] = filling
+    return laid.flatten(0, 1)
+
+
+def cam(model: nn.Module, images: Tensor, layer: str | nn.Module, classifier: str | nn.Module, classes=None) -> Tensor:
+    """Σ_k w_k f_k, (N, h, w): for a net whose `classifier`, linear, follows global average pooling of `layer`'s maps.
+
+    B. Zhou, A. Khosla, A. Lapedriza, A. Oliva, A. Torralba: Learning deep features for discriminative localization.
+    CVPR 2016.
+    """
+    _, linear = find_layer(model, classifier)
+    if not isinstance(linear, nn.Linear):
+        raise ValueError(
+            f"cam: the classifier is a {type(linear).__name__}; wanted a Linear after global average pooling."
+        )
+    with evaluating(model), torch.no_grad(), recording(model, layer) as seen:
+        wanted = _classes(model, images, classes)
+        model(images)
+        maps = seen.layer  # (N, K, h, w)
+        if maps.shape[1] != linear.in_features:
+            raise ValueError(
+                f"cam: {maps.shape[1]} maps and {linear.in_features} weights; wanted the maps before pooling."
+            )
+        return torch.einsum("nk,nkhw->nhw", linear.weight[wanted], maps)
+
+
+def grad_cam(model: nn.Module, images: Tensor, layer: str | nn.Module, classes: Tensor | int | None = None) -> Tensor:
+    """ReLU(Σ_k α_k f_k), α_k = mean over places of ∂S_c/∂f_k, (N, h, w).
+
+    R. Selvaraju and others: Grad-CAM: visual explanations from deep networks via gradient-based localization. ICCV
+    2017, equations 1 and 2.
+    """
+    maps, slope, _ = _maps_and_gradients(model, images, layer, classes)
+    alpha = slope.mean(dim=(2, 3))  # (N, K)
+    return torch.relu(torch.einsum("nk,nkhw->nhw", alpha, maps))
+
+
+def grad_cam_plus_plus(
+    model: nn.Module, images: Tensor, layer: str | nn.Module, classes: Tensor | int | None = None
+) -> Tensor:
+    """ReLU(Σ_k w_k f_k) with w_k = Σ_ij α_ij^k ReLU(∂S_c/∂f_ij^k), (N, h, w).
+
+    A. Chattopadhay, A. Sarkar, P. Howlader, V. Balasubramanian: Grad-CAM++: generalized gradient-based visual
+    explanations for deep convolutional networks. WACV 2018, equations 10 to 19, for Y = exp(S): α = g² / (2g² + g³ Σ_ab
+    f_ab). The factor exp(S) of w is left out: it only scales the map.
+    """
+    maps, slope, _ = _maps_and_gradients(model, images, layer, classes)
+    # α with g² divided out, 1/(2 + g Σ f): no small number that guards a division decides how small gradients count
+    below = 2 + slope * maps.sum(dim=(2, 3), keepdim=True)
+    alpha = torch.where(slope > 0, 1 / below, torch.zeros_like(slope))  # (N, K, h, w); where g ≤ 0 it weighs nothing
+    weights = (alpha * torch.relu(slope)).sum(dim=(2, 3))  # (N, K)
+    return torch.relu(torch.einsum("nk,nkhw->nhw", weights, maps))
+
+
+def _maps_and_gradients(model, images, layer, classes) -> tuple[Tensor, Tensor, Tensor]:
+    """A layer's maps (N, K, h, w), the gradients of each image's score to them, and the classes (N,)."""
+    with evaluating(model), recording(model, layer, gradients=True) as seen, torch.enable_grad():
+        x = images.detach().clone().requires_grad_()  # parameters ask for no gradient: the graph starts here
+        logits = model(x)
+        wanted = logits.argmax(dim=1) if classes is None else _classes(model, images, classes)
+        maps = seen.layer
+        if maps.ndim != 4:
+            raise ValueError(f"a layer with output of shape {tuple(maps.shape)}; wanted maps (N, K, h, w).")
+        (slope,) = torch.autograd.grad(logits.gather(1, wanted[:, None]).sum(), maps)
+    return maps.detach(), slope, wanted
+
+
+def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps (N, h, w) in the input's pixels, (N, H, W), bilinear."""
+    return nn.functional.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
