@@ -1,5 +1,6 @@
 """The table of attacks itself, and what is left when all of them are over."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from autograder.attacks.kinds import RIGHT
 from autograder.attacks.running import live_markup
 from autograder.sandbox.cgroup import leftovers
 from autograder.sandbox.provisioner import parent_of_kernels
-from tests.attacks import conftest
+from tests.attacks import beside_stock, conftest
 
 
 def test_every_attack_has_a_name_of_its_own_and_a_test():
@@ -48,3 +49,11 @@ def test_nothing_is_left(ground):
     assert len(slots) <= 1  # the probes' kernel
     assert len({group.name for group in leftovers(f"{parent.folder.name}.")}) <= 1
     assert "sleep 4711" not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+
+
+def test_the_table_beside_stock_nbgrader_has_every_attack_and_all_were_held_here():
+    text = beside_stock.TABLE.read_text("utf-8")
+    rows = [re.split(r" (?<!\\)\| ", line.strip("| ")) for line in text.splitlines() if line.startswith("| ")][1:]
+    missing = {attack.name for attack in ATTACKS} - {row[1].replace("\\|", "|").replace("&lt;", "<") for row in rows}
+    assert not missing, "run python -m tests.attacks.beside_stock"
+    assert {row[-1] for row in rows} == {"held"}

@@ -26,9 +26,8 @@ def minimal_change(
     """A small r with class `targets` for I + r in [0, 1], (N, C, H, W): minimises c‖r‖ + loss(I + r, l).
 
     C. Szegedy and others: Intriguing properties of neural networks. ICLR 2014, section 4.1: the largest c that still
-    fools, found by halving, image by image; here with Adam where the paper has L-BFGS. An image that is never fooled
-    gets r =
-    0.
+    fools, found by halving, image by image; here with Adam where the paper has L-BFGS. The change of an image that is
+    never fooled is 0.
     """
     low, high = torch.zeros(len(images), device=images.device), torch.full((len(images),), 4.0, device=images.device)
     best = torch.zeros_like(images)

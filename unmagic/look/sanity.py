@@ -25,9 +25,8 @@ def randomisation_test(
     """Draws the weights anew, layer by layer from the output down, and compares the maps. The model is not changed.
 
     J. Adebayo, J. Gilmer, M. Muelly, I. Goodfellow, M. Hardt, B. Kim: Sanity checks for saliency maps. NeurIPS 2018,
-    section 3 (cascading randomisation) and 4 (Spearman rank correlation). A map that stays the same does not show
-    what was
-    learned.
+    section 3 (cascading randomisation) and 4 (Spearman rank correlation). A map that stays the same does not show what
+    was learned.
 
     Args:
         explain: gives maps (N, H, W) of a net, e.g. `lambda net: look.saliency(net, images, labels)`. The classes must
