@@ -101,7 +101,7 @@ class Book:
             changed: the hand-in is another than the one that was graded before.
         """
         book = self._book
-        with self._explained():
+        with self._explained(), self._at_once():
             try:
                 book.find_student(result.student)
             except MissingEntry:
@@ -109,12 +109,26 @@ class Book:
             book.update_or_create_submission(
                 self.lab, result.student, **({"timestamp": timestamp} if timestamp else {})
             )
-            try:
-                self._fill(result, changed)
-                book.db.commit()
-            except BaseException:
-                book.db.rollback()
-                raise
+            self._fill(result, changed)
+
+    @contextlib.contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """What is written inside is one transaction. nbgrader ends one with each of its steps, and the disk is waited
+        for each time."""
+        session = self._book.db
+        session.commit = session.flush
+        try:
+            yield
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            del session.commit
+        try:
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
 
     def _fill(self, result: Result, changed: bool) -> None:
         grades = self._grades(result.student)

@@ -111,10 +111,13 @@ class SignalsThroughDepth extends Live {
 		this.layerSlider = slider({ label: "Look at layer", min: 1, max: DEEPEST, step: 1, text: String, input: set("layer") });
 		this.ownScale = h("input", { type: "checkbox", onchange: () => this.set({ own_scale: this.ownScale.checked }) });
 
-		const picture = (kind) => h(`canvas.${kind}`, { role: "img" });
-		[this.activations, this.gradients] = [picture("spindles"), picture("spindles")];
-		this.deviations = picture("deviations");
-		[this.oneActivation, this.oneGradient] = [picture("one"), picture("one")];
+		// named from the start: a figure out of sight is drawn, and said more of, when it is scrolled to
+		const picture = (kind, said) => h(`canvas.${kind}`, { role: "img", "aria-label": said });
+		this.activations = picture("spindles", "Histograms of the activations of every layer");
+		this.gradients = picture("spindles", "Histograms of the gradients of every layer");
+		this.deviations = picture("deviations", "Standard deviation of activations, gradients of units and gradients of weights in each layer, on a log scale, beside what theory expects");
+		this.oneActivation = picture("one", "Histogram of one layer's activations");
+		this.oneGradient = picture("one", "Histogram of one layer's gradients");
 		for (const canvas of [this.activations, this.gradients, this.deviations]) this.picking(canvas);
 
 		const swatch = ({ colour, dash, label }) => {
@@ -249,7 +252,6 @@ class SignalsThroughDepth extends Live {
 		const names = [`Histograms of the activations of layers 1 to ${L}: they ${fates[0]}`, `Histograms of the gradients of layers 1 to ${L}: they ${fates[1]} on their way back`];
 		this.activations.setAttribute("aria-label", names[0]);
 		this.gradients.setAttribute("aria-label", names[1]);
-		this.deviations.setAttribute("aria-label", "Standard deviation of activations, gradients of units and gradients of weights in each layer, on a log scale, beside what theory expects");
 		this.oneActivation.setAttribute("aria-label", `Histogram of the activations of layer ${layer}`);
 		this.oneGradient.setAttribute("aria-label", `Histogram of the gradients of layer ${layer}`);
 	}
