@@ -95,7 +95,7 @@ def _hand_in(ground: Ground, attack: Attack, root: Path) -> str:
 
 def _in_the_box(inside: Path, outside: Path) -> str:
     """How the command ended: "", "an error" or "it did not end"."""
-    group = ControlGroup.make(f"unmagic-stock-{os.getpid()}", MEMORY_MB, PROCESSES)
+    group = ControlGroup.make(f"stock-{os.getpid()}", MEMORY_MB, PROCESSES)
     if group is None:
         raise RuntimeError("no control group can be written here, and without one some attacks would hurt the machine")
     command = [shutil.which("bwrap"), *_WALLS, "--ro-bind", str(inside), "/tmp/in", "--bind", str(outside), "/tmp/out"]
