@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder.fitting import FittedCell
-from autograder.kernel import GRACE_SECONDS, CellRun, Kernel
+from autograder.kernel import GRACE_SECONDS, CellRun, Kernel, KernelStartError
 
 ATTEMPTS = 3  # for a hand-in whose kernels somebody else ends
 SETUP_SECONDS = 180.0  # a lab's own set-up cell: nobody's fault if the machine is slow
@@ -98,7 +98,7 @@ def execute(
         parents.append(parent_of_kernels(cold=isolation == "cold"))
         return ahead.take(parents[-1], walls, scratch, data_files)
 
-    for _ in range(ATTEMPTS):
+    for attempt in range(1, ATTEMPTS + 1):
         parents.clear()
         examiner = Examiner(cells, solutions or {}, secret)
         found, fault = None, None
@@ -110,7 +110,11 @@ def execute(
             examiner.close()
         if fault is None and all(parent.alive() for parent in parents):
             return found
-        if fault is not None and not isinstance(fault, KernelLost) and not _ends(parents):
+        if isinstance(fault, KernelStartError) and attempt == ATTEMPTS and not _ends(parents):
+            raise fault  # it is the machine: it says what is wrong
+        # a kernel that ends as it starts has run nothing of the student's
+        outside = isinstance(fault, KernelLost | KernelStartError)
+        if fault is not None and not outside and not _ends(parents):
             raise fault
         # no hand-in reaches what its kernels come from: somebody else ended it, and it costs nobody a mark
     raise NoSandbox(f"What its code runs in was ended from outside, {ATTEMPTS} times (memory?).")

@@ -7,9 +7,11 @@ import time
 
 import pytest
 
+import autograder.ahead
 import autograder.sandboxed
 from autograder import grade_notebook
 from autograder.execution import ATTEMPTS, Limits
+from autograder.kernel import KernelStartError
 from autograder.sandbox.client import why_no_sandbox
 from tests.handins import SUM, TINY, solved
 
@@ -121,3 +123,33 @@ def test_processor_time_cannot_be_cut_to_look_killed_from_outside(kernels):
     )
     found = grade_notebook(solved({**HAND_IN, "slope": slope}), TINY, seed="s", limits=Limits(cell_seconds=10))
     assert found.scores() == EARNED and len(kernels) == 1
+
+
+class TestAKernelThatDoesNotStart:
+    @pytest.fixture
+    def failing(self, monkeypatch):
+        """`failing(n)`: the next n kernels are ended as they start; counts how many were asked for."""
+        take, asked = autograder.ahead.take, []
+
+        def arrange(times: int) -> list:
+            def taken(*arguments):
+                asked.append(arguments)
+                if len(asked) <= times:
+                    raise KernelStartError("A kernel did not start: its process ended as it started")
+                return take(*arguments)
+
+            monkeypatch.setattr(autograder.ahead, "take", taken)
+            return asked
+
+        return arrange
+
+    def test_is_asked_for_again_and_the_hand_in_gets_what_it_earned(self, failing):
+        asked = failing(ATTEMPTS - 1)
+        found = grade_notebook(solved(HAND_IN), TINY, seed="s")
+        assert (found.state, found.scores(), len(asked)) == ("graded", EARNED, ATTEMPTS)
+
+    def test_again_and_again_is_said_to_be_the_machines_fault_with_its_words(self, failing):
+        asked = failing(99)
+        found = grade_notebook(solved(HAND_IN), TINY, seed="s")
+        assert (found.state, found.reason_code, len(asked)) == ("ungradable", "no_kernel", ATTEMPTS)
+        assert "its process ended as it started" in found.reason
