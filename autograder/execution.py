@@ -110,12 +110,11 @@ def execute(
             examiner.close()
         if fault is None and all(parent.alive() for parent in parents):
             return found
-        if isinstance(fault, KernelStartError) and attempt == ATTEMPTS and not _ends(parents):
-            raise fault  # it is the machine: it says what is wrong
-        # a kernel that ends as it starts has run nothing of the student's
-        outside = isinstance(fault, KernelLost | KernelStartError)
-        if fault is not None and not outside and not _ends(parents):
-            raise fault
+        if fault is not None and not isinstance(fault, KernelLost):
+            # a kernel that ends as it starts has run nothing of the student's; the last time it is the machine's fault
+            again = isinstance(fault, KernelStartError) and attempt < ATTEMPTS
+            if not _ends(parents) and not again:
+                raise fault
         # no hand-in reaches what its kernels come from: somebody else ended it, and it costs nobody a mark
     raise NoSandbox(f"What its code runs in was ended from outside, {ATTEMPTS} times (memory?).")
 

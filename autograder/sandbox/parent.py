@@ -108,7 +108,8 @@ def serve(places: list[tuple[int, int | None]]) -> None:
                 os._exit(1)
         os.close(descriptor)
     os.wait()  # when one server has ended, so do the others: all of them are to be started anew
-    sys.exit("a server of kernels ended")
+    print("a server of kernels ended", file=sys.stderr, flush=True)
+    os._exit(1)  # at once: taking torch down takes long enough for somebody to ask for a kernel meanwhile
 
 
 def _serve(control: socket.socket) -> None:

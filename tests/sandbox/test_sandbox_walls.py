@@ -101,7 +101,11 @@ class TestWhatItLeaves:
             time.sleep(0.1)
         assert not alive
         os.utime(folder / "owner", (0, 0))  # as if it had been a while
-        sweep()
+        for _ in range(50):  # a group goes with its last process; what is still ending, the next sweep takes away
+            sweep()
+            if not (folder.exists() or leftovers(f"{folder.name}.")):
+                break
+            time.sleep(0.1)
         assert not folder.exists()
         assert leftovers(f"{folder.name}.") == []
 
