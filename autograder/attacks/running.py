@@ -34,7 +34,7 @@ from autograder.sandboxed import SandboxKernel
 TARGET = Path(__file__).parent / "target"
 _ENVIRONMENT = "UNMAGIC_CANARY"
 _REACHED = "REACHED"
-_PRELUDE = (
+PRELUDE = (
     f"def reached(what): print({_REACHED!r}, repr(what)[:300])\nCLASSROOM, CHECKOUT, PARENT = {{!r}}, {{!r}}, {{!r}}"
 )
 _SHOWN = 160  # characters of what happened
@@ -112,7 +112,7 @@ class Ground:
     def _new_kernel(self) -> Kernel:
         parent = parent_of_kernels(cold=self.isolation == "cold")
         kernel = SandboxKernel(parent, SandboxLimits(), self.folder / "scratch")
-        prelude = _PRELUDE.format(str(self.classroom.root), str(paths.ROOT), str(parent.folder))
+        prelude = PRELUDE.format(str(self.classroom.root), str(paths.ROOT), str(parent.folder))
         kernel.run(prelude, seconds=30, output_bytes=1000)
         return kernel
 

@@ -27,7 +27,7 @@ from nbgrader.api import Gradebook
 from autograder import paths
 from autograder.attacks import ATTACKS, Attack, HandIn, Probe
 from autograder.attacks.kinds import CANARY, RIGHT
-from autograder.attacks.running import Ground, live_markup
+from autograder.attacks.running import PRELUDE, Ground, live_markup
 from autograder.release import register, source_notebook
 from autograder.sandbox.cgroup import ControlGroup
 
@@ -73,10 +73,7 @@ def attempt(ground: Ground, attack: Attack) -> Stock:
 def _hand_in(ground: Ground, attack: Attack, root: Path) -> str:
     hand_in = attack
     if isinstance(attack, Probe):
-        prelude = (
-            f"def reached(what): print('REACHED', repr(what)[:300])\n"
-            f"CLASSROOM, CHECKOUT, PARENT = {CLASS!r}, {str(paths.ROOT)!r}, '/tmp'"
-        )
+        prelude = PRELUDE.format(CLASS, str(paths.ROOT), "/tmp")
         hand_in = HandIn(attack.name, attack.family, RIGHT["total"], extra=(prelude, attack.code), earns=7.0)
     student = hand_in.student
     folder = root / "submitted" / student / "target"

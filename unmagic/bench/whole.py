@@ -34,9 +34,9 @@ def chapter_code(page: pathlib.Path) -> str:
 
 def lab_code(lab: pathlib.Path) -> str:
     """A solved lab: its set-up, answers, visible tests and exploration."""
-    text = lab.read_text("utf-8").replace("### BEGIN SOLUTION", "").replace("### END SOLUTION", "")
     # without a notebook there is no source to read the rule from
-    return "from unmagic import checks\nchecks.assert_by_hand = lambda *a, **k: None\n" + _HIDDEN.sub("", text)
+    head = "from unmagic import checks\nchecks.assert_by_hand = lambda *a, **k: None\n"
+    return head + _HIDDEN.sub("", lab.read_text("utf-8"))
 
 
 def _alone(code: str, device: torch.device) -> Work:

@@ -3,15 +3,16 @@ the layer's, before any resizing."""
 
 from unmagic.look.activations import evaluating, find_layer, recording
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 
-def _classes(model: nn.Module, images: Tensor, classes: Tensor | int | None) -> Tensor:
-    """The class that each map explains, (N,): as given, or the one the net is surest of."""
+def _classes(classes: Tensor | int | None, images: Tensor, logits: Callable[[], Tensor]) -> Tensor:
+    """The class that each map explains, (N,): as given, or the one the net is surest of: then `logits` is asked."""
     if classes is None:
-        with torch.no_grad():
-            return model(images).argmax(dim=1)
+        return logits().argmax(dim=1)
     return torch.as_tensor(classes, device=images.device).expand(len(images))
 
 
@@ -21,9 +22,9 @@ def saliency(model: nn.Module, images: Tensor, classes: Tensor | int | None = No
     K. Simonyan, A. Vedaldi, A. Zisserman: Deep inside convolutional networks, 2014, section 3.
     """
     with evaluating(model):
-        wanted = _classes(model, images, classes)
         x = images.detach().clone().requires_grad_()
-        score = model(x).gather(1, wanted[:, None]).sum()
+        logits = model(x)
+        score = logits.gather(1, _classes(classes, images, lambda: logits)[:, None]).sum()
         (slope,) = torch.autograd.grad(score, x)  # (N, C, H, W)
     return slope.abs().amax(dim=1)
 
@@ -64,7 +65,7 @@ def occlusion(
     if filling.ndim:
         filling = _spread(filling.expand(C, window, window), vertical, horizontal, stride)  # (places, C, H, W)
     with evaluating(model):
-        wanted = _classes(model, images, classes)
+        wanted = _classes(classes, images, lambda: model(images))
         found = []
         for image, wish in zip(images, wanted, strict=True):
             covered = torch.where(cover, filling, image)  # (places, C, H, W)
@@ -96,8 +97,8 @@ def cam(model: nn.Module, images: Tensor, layer: str | nn.Module, classifier: st
             f"cam: the classifier is a {type(linear).__name__}; wanted a Linear after global average pooling."
         )
     with evaluating(model), torch.no_grad(), recording(model, layer) as seen:
-        wanted = _classes(model, images, classes)
-        model(images)
+        logits = model(images)
+        wanted = _classes(classes, images, lambda: logits)
         maps = seen.layer  # (N, K, h, w)
         if maps.shape[1] != linear.in_features:
             raise ValueError(
@@ -112,7 +113,7 @@ def grad_cam(model: nn.Module, images: Tensor, layer: str | nn.Module, classes: 
     R. Selvaraju and others: Grad-CAM: visual explanations from deep networks via gradient-based localization. ICCV
     2017, equations 1 and 2.
     """
-    maps, slope, _ = _maps_and_gradients(model, images, layer, classes)
+    maps, slope = _maps_and_gradients(model, images, layer, classes)
     alpha = slope.mean(dim=(2, 3))  # (N, K)
     return torch.relu(torch.einsum("nk,nkhw->nhw", alpha, maps))
 
@@ -126,7 +127,7 @@ def grad_cam_plus_plus(
     explanations for deep convolutional networks. WACV 2018, equations 10 to 19, for Y = exp(S): α = g² / (2g² + g³ Σ_ab
     f_ab). The factor exp(S) of w is left out: it only scales the map.
     """
-    maps, slope, _ = _maps_and_gradients(model, images, layer, classes)
+    maps, slope = _maps_and_gradients(model, images, layer, classes)
     # α with g² divided out, 1/(2 + g Σ f): no small number that guards a division decides how small gradients count
     below = 2 + slope * maps.sum(dim=(2, 3), keepdim=True)
     alpha = torch.where(slope > 0, 1 / below, torch.zeros_like(slope))  # (N, K, h, w); where g ≤ 0 it weighs nothing
@@ -134,17 +135,17 @@ def grad_cam_plus_plus(
     return torch.relu(torch.einsum("nk,nkhw->nhw", weights, maps))
 
 
-def _maps_and_gradients(model, images, layer, classes) -> tuple[Tensor, Tensor, Tensor]:
-    """A layer's maps (N, K, h, w), the gradients of each image's score to them, and the classes (N,)."""
+def _maps_and_gradients(model, images, layer, classes) -> tuple[Tensor, Tensor]:
+    """A layer's maps, and the gradients of each image's score to them, both (N, K, h, w)."""
     with evaluating(model), recording(model, layer, gradients=True) as seen, torch.enable_grad():
         x = images.detach().clone().requires_grad_()  # parameters ask for no gradient: the graph starts here
         logits = model(x)
-        wanted = logits.argmax(dim=1) if classes is None else _classes(model, images, classes)
+        wanted = _classes(classes, images, lambda: logits)
         maps = seen.layer
         if maps.ndim != 4:
             raise ValueError(f"a layer with output of shape {tuple(maps.shape)}; wanted maps (N, K, h, w).")
         (slope,) = torch.autograd.grad(logits.gather(1, wanted[:, None]).sum(), maps)
-    return maps.detach(), slope, wanted
+    return maps.detach(), slope
 
 
 def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -1,6 +1,8 @@
 """Maps, scored: `shapes` has masks, so a map is right or wrong, not pretty. Maps are (N, H, W), masks (N, 1, H, W)
 bool."""
 
+from unmagic.look.activations import evaluating
+
 from collections.abc import Callable
 
 import torch
@@ -65,13 +67,9 @@ def _curve(model: nn.Module, images: Tensor, maps: Tensor, classes: Tensor, step
     pixels = maps[0].numel()
     order = maps.flatten(1).argsort(dim=1, descending=True)
     rank = torch.empty_like(order).scatter_(1, order, torch.arange(pixels, device=maps.device).expand_as(order))
-    was_training = model.training
-    model.eval()
-    try:
-        found = []
+    found = []
+    with evaluating(model):
         for step in range(steps + 1):
             chosen = (rank < round(pixels * step / steps)).reshape(maps.shape)[:, None]  # (N, 1, H, W)
             found.append(model(change(images, chosen)).softmax(dim=1).gather(1, classes[:, None])[:, 0])
-    finally:
-        model.train(was_training)
     return torch.stack(found, dim=1)

@@ -12,6 +12,20 @@ def response_norm() -> nn.LocalResponseNorm:
     return nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
 
 
+def last_side(name: str, size: int, stem: tuple[int, int, int]) -> int:
+    """Side of the last feature map: the stem (kernel, stride, padding), then three poolings with F = 3 and S = 2.
+
+    ValueError, in the net's `name`, when nothing is left.
+    """
+    kernel, stride, padding = stem
+    side = (size - kernel + 2 * padding) // stride + 1
+    for _ in range(3):
+        side = (side - 3) // 2 + 1
+    if side < 1:
+        raise ValueError(f"{name}: an input of {size} pixels leaves none after three poolings; take a larger one.")
+    return side
+
+
 class AlexNet(nn.Module):
     """Input (N, in_channels, 227, 227), output (N, classes). 60,965,224 parameters; the paper says 60 million.
 
@@ -43,11 +57,7 @@ class AlexNet(nn.Module):
         super().__init__()
         c1, c2, c3, c4, c5 = widths
         kernel, stride, padding = stem
-        side = (size - kernel + 2 * padding) // stride + 1
-        for _ in range(3):  # pooling: F = 3, S = 2
-            side = (side - 3) // 2 + 1
-        if side < 1:
-            raise ValueError(f"AlexNet: an input of {size} pixels leaves none after three poolings; take a larger one.")
+        side = last_side("AlexNet", size, stem)
 
         def normed() -> nn.Module:
             return response_norm() if norm else nn.Identity()

@@ -4,6 +4,8 @@ J. T. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller: Striving for simplic
 workshop 2015, tables 1 and 2. The table gives Model C 1.3 million parameters; counted, it has 954,730.
 """
 
+from unmagic.zoo.initialization import he_
+
 from torch import Tensor, nn
 
 # Table 1: kernel and channels of the convolutions between poolings; the last two of 1×1 are the same for all
@@ -63,10 +65,7 @@ class AllCNN(nn.Module):
         add(1, channels)  # (N, 192, 8, 8)
         add(1, classes)  # (N, classes, 8, 8)
         self.features = nn.Sequential(*layers)
-        for module in self.features:
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+        he_(self.features)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x).mean(dim=(2, 3))  # (N, classes)

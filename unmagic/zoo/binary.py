@@ -5,6 +5,8 @@ networks. ECCV 2016: W ≈ α·sign(W) with α = mean|W| of each filter (equatio
 scaled by K (equation 11), and the order BN, sign, convolution, pooling (figure 3).
 """
 
+from unmagic.zoo.alexnet import last_side
+
 import math
 
 import torch
@@ -103,11 +105,7 @@ class BinaryAlexNet(nn.Module):
         signs = kind == "xnor"
         c1, c2, c3, c4, c5 = widths
         kernel, stride, padding = stem
-        side = (size - kernel + 2 * padding) // stride + 1
-        for _ in range(3):
-            side = (side - 3) // 2 + 1
-        if side < 1:
-            raise ValueError(f"BinaryAlexNet: an input of {size} pixels leaves none after three poolings.")
+        side = last_side("BinaryAlexNet", size, stem)
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, c1, kernel, stride, padding),  # (N, 96, 55, 55), real
             nn.BatchNorm2d(c1),

@@ -4,6 +4,8 @@ G. Huang, Z. Liu, L. van der Maaten, K. Weinberger: Densely connected convolutio
 (DenseNet-121, growth rate 32) and section 3 (composite function, bottleneck, compression; the nets for CIFAR).
 """
 
+from unmagic.zoo.initialization import he_
+
 import typing
 
 import torch
@@ -76,9 +78,7 @@ class DenseNet(nn.Module):
                 channels += growth
         self.features = nn.Sequential(*layers, nn.BatchNorm2d(channels), nn.ReLU())  # (N, 1024, 7, 7)
         self.classifier = nn.Linear(channels, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
+        he_(self)
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ network) and section 5 (the auxiliary heads: 5×5 average pooling with stride 3,
 dropout, loss weight 0.3).
 """
 
+from unmagic.zoo.initialization import he_
+
 import typing
 
 import torch
@@ -144,10 +146,7 @@ class GoogLeNet(nn.Module):
         side = -(-size // (16 if stem == "imagenet" else 2))
         self.head_4a = AuxiliaryHead(modules["4a"].out_channels, classes, side) if heads else None
         self.head_4d = AuxiliaryHead(modules["4d"].out_channels, classes, side) if heads else None
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+        he_(self)
 
     def forward(self, x: Tensor) -> Tensor | Outputs:
         x = self.inception4a(self.inception3(self.stem(x)))  # (N, 512, 14, 14)

@@ -4,6 +4,8 @@ A. Howard and others: MobileNets: efficient convolutional neural networks for mo
 3.1 (depthwise separable convolution), figure 3 and table 1 (the network), section 3.3 (width multiplier).
 """
 
+from unmagic.zoo.initialization import he_
+
 from torch import Tensor, nn
 
 # Table 1: output channels and stride of each block
@@ -60,9 +62,7 @@ class MobileNet(nn.Module):
             channels = int(out * width)
         self.features = nn.Sequential(*layers)  # (N, 1024, 7, 7)
         self.classifier = nn.Linear(channels, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        he_(self, "fan_out")
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x).mean(dim=(2, 3)))  # (N, classes)

@@ -4,6 +4,8 @@ M. Lin, Q. Chen, S. Yan: Network in network. ICLR 2014, sections 3.1 (mlpconv) a
 paper gives no table of sizes; these are those of the authors' network for CIFAR-10.
 """
 
+from unmagic.zoo.initialization import he_
+
 from torch import Tensor, nn
 
 
@@ -40,10 +42,7 @@ class NiN(nn.Module):
             nn.Dropout(dropout),
             mlpconv(width, (width, width, classes), 3),  # (N, classes, 8, 8): a map for each class
         )
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+        he_(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x).mean(dim=(2, 3))  # (N, classes): the mean of each class's map

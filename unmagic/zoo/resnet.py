@@ -6,6 +6,8 @@ sizes change, C projects everywhere). ResNeXt: S. Xie, R. Girshick, P. Dollár, 
 transformations for deep neural networks. CVPR 2017, table 1 (32 paths of width 4).
 """
 
+from unmagic.zoo.initialization import he_
+
 import typing
 
 import torch
@@ -152,9 +154,7 @@ class ResNet(nn.Module):
             stages.append(nn.Sequential(*stage))
         self.stages = nn.Sequential(*stages)
         self.classifier = nn.Linear(channels, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        he_(self, "fan_out")
         if zero_last_gamma:
             for module in self.modules():
                 if isinstance(module, BasicBlock | Bottleneck):

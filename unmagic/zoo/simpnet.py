@@ -5,6 +5,8 @@ introducing SimpNet, 2018, section 4 (the design) and 3.6 (SAF-pooling: max pool
 added and removed as a transformation of the image would).
 """
 
+from unmagic.zoo.initialization import he_
+
 from torch import Tensor, nn
 
 
@@ -45,10 +47,7 @@ class SimpNet(nn.Module):
         self.features = nn.Sequential(*layers)  # (N, 432, 8, 8)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(channels, classes)
-        for module in self.features:
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+        he_(self.features)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x).amax(dim=(2, 3))  # (N, 432): global max pooling

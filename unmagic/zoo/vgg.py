@@ -5,6 +5,7 @@ K. Simonyan, A. Zisserman: Very deep convolutional networks for large-scale imag
 """
 
 from unmagic.zoo.alexnet import response_norm
+from unmagic.zoo.initialization import he_
 
 from torch import Tensor, nn
 
@@ -76,10 +77,7 @@ class VGG(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(hidden, classes),
         )
-        for module in self.features:
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+        he_(self.features, "fan_out")
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))
