@@ -1,9 +1,10 @@
-"""What tests of pages share: Debian's Chromium, kept from every other host, and axe-core."""
+"""What tests share: Debian's Chromium, kept from every other host, and axe-core; a chapter or a lab, executed."""
 
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -99,3 +100,36 @@ def watch(chromium) -> Iterator:
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def page(request) -> Iterator[SimpleNamespace]:
+    """The chapter `PAGE` of the test's module, executed: `.names` and `.glued` (see `pages.run_page`)."""
+    import torch
+    from pages import run_page
+
+    threads = torch.get_num_threads()
+    yield run_page(request.module.PAGE)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def glued(page) -> dict:
+    return page.glued
+
+
+@pytest.fixture
+def names(page) -> SimpleNamespace:
+    return page.names
+
+
+@pytest.fixture(scope="module")
+def lab(request) -> SimpleNamespace:
+    """What set-up and solution cells of the module's `LAB` define, on the CPU, as attributes."""
+    names: dict = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNMAGIC_DEVICE", "cpu")
+        for cell in request.module.LAB.cells:
+            if cell.kind in ("setup", "solution"):
+                exec(compile(cell.solution, f"<{cell.name}>", "exec"), names)
+    return SimpleNamespace(**names)

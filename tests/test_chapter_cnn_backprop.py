@@ -7,26 +7,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
-from pages import run_page
 from scipy import signal, stats
 from scipy.linalg import toeplitz
 
-
-@pytest.fixture(scope="module")
-def page():
-    threads = torch.get_num_threads()
-    yield run_page("cnn_backprop/convolution_and_pooling")
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def glued(page):
-    return page.glued
-
-
-@pytest.fixture
-def names(page):
-    return page.names
+PAGE = "cnn_backprop/convolution_and_pooling"  # of the fixtures `page`, `glued` and `names`
 
 
 def windows_of(image, size, stride):

@@ -6,28 +6,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from pages import run_page
 from scipy import stats
 from scipy.integrate import quad
 from scipy.linalg import solve_continuous_lyapunov
 from sklearn.covariance import EmpiricalCovariance
 
-
-@pytest.fixture(scope="module")
-def page():
-    threads = torch.get_num_threads()
-    yield run_page("descent/batch_vs_stochastic")
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def glued(page):
-    return page.glued
-
-
-@pytest.fixture
-def names(page):
-    return page.names
+PAGE = "descent/batch_vs_stochastic"  # of the fixtures `page`, `glued` and `names`
 
 
 def gradient_by_hand(w, x, t):

@@ -6,27 +6,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from pages import run_page
 from scipy import integrate, special, stats
 from sklearn.datasets import load_wine
 from torch import nn
 
-
-@pytest.fixture(scope="module")
-def page():
-    threads = torch.get_num_threads()
-    yield run_page("normalization/inside_the_network")
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def glued(page):
-    return page.glued
-
-
-@pytest.fixture
-def names(page):
-    return page.names
+PAGE = "normalization/inside_the_network"  # of the fixtures `page`, `glued` and `names`
 
 
 class TestData:

@@ -3,7 +3,6 @@
 from unmagic import checks
 
 import itertools
-import types
 
 import pytest
 import torch
@@ -16,7 +15,7 @@ from autograder.labs import load_lab
 from autograder.labs.names import names_of
 from autograder.release import student_notebook
 
-LAB = load_lab("cnn_backprop")
+LAB = load_lab("cnn_backprop")  # of the fixture `lab`
 NETWORK_LAYERS = ("fast_conv2d", "fast_conv2d_gradients", "max_pool", "max_pool_gradient")
 
 # sizes of x, of w, stride, padding
@@ -38,18 +37,6 @@ POOLS = [
     pytest.param((2, 2, 4, 6), 4, 1, id="windows-as-high-as-the-picture"),
     pytest.param((1, 1, 3, 3), 1, 1, id="windows-of-one-pixel"),
 ]
-
-
-@pytest.fixture(scope="module")
-def lab():
-    """What set-up and solution cells define, on the CPU, as attributes."""
-    names = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNMAGIC_DEVICE", "cpu")
-        for cell in LAB.cells:
-            if cell.kind in ("setup", "solution"):
-                exec(compile(cell.solution, f"<{cell.name}>", "exec"), names)
-    return types.SimpleNamespace(**names)
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -2,8 +2,6 @@
 
 import unmagic  # noqa: F401  (before torchvision)
 
-import types
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,19 +13,7 @@ from autograder.examiner import examine
 from autograder.labs import load_lab
 from autograder.labs.names import names_of
 
-LAB = load_lab("descent")
-
-
-@pytest.fixture(scope="module")
-def lab():
-    """What set-up and solution cells define, on the CPU, as attributes."""
-    names = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNMAGIC_DEVICE", "cpu")
-        for cell in LAB.cells:
-            if cell.kind in ("setup", "solution"):
-                exec(compile(cell.solution, f"<{cell.name}>", "exec"), names)
-    return types.SimpleNamespace(**names)
+LAB = load_lab("descent")  # of the fixture `lab`
 
 
 def seeded(seed: int = 0) -> torch.Generator:

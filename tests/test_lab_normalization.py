@@ -3,7 +3,6 @@
 import unmagic  # noqa: F401  (before torchvision)
 
 import math
-import types
 
 import pytest
 import torch
@@ -18,21 +17,9 @@ from autograder.examiner import examine
 from autograder.labs import load_lab
 from autograder.labs.names import names_of
 
-LAB = load_lab("normalization")
+LAB = load_lab("normalization")  # of the fixture `lab`
 BATCHES = [(2, 1), (7, 3), (64, 5), (2, 3, 1, 1), (1, 3, 2, 5), (3, 1, 4, 4), (4, 6, 5, 3), (8, 2, 1, 7)]
 IMAGES = [(1, 2, 3, 3), (2, 6, 1, 1), (3, 4, 5, 2), (2, 12, 4, 7)]
-
-
-@pytest.fixture(scope="module")
-def lab():
-    """What set-up and solution cells define, on the CPU, as attributes."""
-    names = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNMAGIC_DEVICE", "cpu")
-        for cell in LAB.cells:
-            if cell.kind in ("setup", "solution"):
-                exec(compile(cell.solution, f"<{cell.name}>", "exec"), names)
-    return types.SimpleNamespace(**names)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
