@@ -47,6 +47,23 @@ def test_evaluate_is_the_mean_over_all_images_whatever_the_batches(digits):
         assert found["accuracy"] == pytest.approx((logits.argmax(1) == labels).double().mean().item())
 
 
+def test_an_objective_sees_the_model_and_its_logits_are_what_is_counted(digits):
+    """The same loss, said as an objective, is the same run; logits of its own choosing change the accuracy alone."""
+
+    def plainly(model, images, labels):
+        logits = model(images)
+        return nn.functional.cross_entropy(logits, labels), logits
+
+    def always_right(model, images, labels):
+        return plainly(model, images, labels)[0], nn.functional.one_hot(labels, 10)
+
+    wanted = fit(net(), digits[0], 2, validation=digits[1], **OPTIONS)
+    assert fit(net(), digits[0], 2, validation=digits[1], objective=plainly, **OPTIONS) == wanted
+    assert fit(net(), digits[0], 2, validation=digits[1], objective=always_right, **OPTIONS) == wanted | {
+        "accuracy": [1.0, 1.0]
+    }
+
+
 def test_a_run_is_repeated_exactly_and_another_seed_is_another_order(digits):
     one, again, other = (fit(net(), digits[0], 2, seed=seed, **OPTIONS) for seed in (3, 3, 4))
     assert one == again and one["loss"] != other["loss"]

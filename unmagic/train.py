@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 Data = tuple[Tensor, Tensor]
+# of (model, images, labels): what is minimised, (), and the logits (B, classes) that accuracy is counted from
+Objective = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def fit(
@@ -22,6 +24,7 @@ def fit(
     *,
     validation: Data | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
+    objective: Objective | None = None,
     optimizer: Callable[..., torch.optim.Optimizer] | None = None,
     learning_rate: float = 0.1,
     batch_size: int = 128,
@@ -40,6 +43,9 @@ def fit(
         epochs: passes over the data, each in an order of its own.
         validation: images and labels that are only looked at; after each epoch.
         loss: of (logits, labels), a mean.
+        objective: in place of `loss` where logits are not enough: of (model, images, labels) it gives what is
+            minimised, a mean, and the logits (B, classes) that accuracy is counted from. `look.adversarial(0.03)` is
+            one. Validation looks at `loss` all the same.
         optimizer: called as `optimizer(parameters, lr=learning_rate)`; if not given, SGD with momentum 0.9, Nesterov's
             form and weight decay 5e-4. The rate rises for a twentieth of the steps and falls along a cosine to 0.
         augment: called on each batch of images.
@@ -74,6 +80,7 @@ def fit(
     steps_an_epoch = math.ceil(len(images) / batch_size)
     steps = max(1, epochs * steps_an_epoch)
     update = make(model.parameters(), lr=learning_rate)
+    minimised = objective or _of_logits(loss)
     schedule = torch.optim.lr_scheduler.LambdaLR(update, lambda step: _rate(step, steps))
     state = _State(model, update, schedule, seed)
     if checkpoint is not None and Path(checkpoint).exists():
@@ -91,8 +98,7 @@ def fit(
                 if augment is not None:
                     batch = augment(batch)
                 with torch.autocast(place.type, torch.bfloat16, enabled=half):
-                    logits = model(batch)  # (B, classes)
-                    value = loss(logits, labels[chosen])  # ()
+                    value, logits = minimised(model, batch, labels[chosen])  # (), (B, classes)
                 update.zero_grad(set_to_none=True)
                 value.backward()
                 update.step()
@@ -146,6 +152,14 @@ def evaluate(
     finally:
         model.train(was_training)
     return {"loss": total / len(images), "accuracy": right / len(images)}
+
+
+def _of_logits(loss: Callable[[Tensor, Tensor], Tensor]) -> Objective:
+    def objective(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        logits = model(images)  # (B, classes)
+        return loss(logits, labels), logits
+
+    return objective
 
 
 def _sgd(parameters: typing.Any, lr: float) -> torch.optim.Optimizer:

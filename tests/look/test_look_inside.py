@@ -146,3 +146,20 @@ class TestFooling:
         torch.testing.assert_close(loss, 0.25 * parts[0] + 0.75 * parts[1])
         loss.backward()
         assert all(p.grad is not None for p in net.parameters())
+
+    def test_without_clean_images_only_the_attack_counts(self, scenes):
+        net = zoo.cifar_resnet(8, width=4).eval()
+        images, labels = scenes.images[:4], scenes.labels[:4]
+        loss, logits = look.adversarial(0.05, share=0)(net, images, labels)
+        torch.testing.assert_close(logits, net(look.fgsm(net, images, labels, 0.05)))
+        torch.testing.assert_close(loss, nn.functional.cross_entropy(logits, labels))
+
+    def test_many_small_steps_stay_near_and_hurt_more_than_one(self, nets, scenes):
+        net, images, labels = nets["residual"], scenes.images, scenes.labels
+        moved = look.pgd(net, images, labels, 0.03, steps=10)
+        assert (moved - images).abs().max() <= 0.03 + 1e-6 and moved.min() >= 0 and moved.max() <= 1
+        with torch.no_grad():
+            once, often = (
+                nn.functional.cross_entropy(net(x), labels) for x in (look.fgsm(net, images, labels, 0.03), moved)
+            )
+        assert often > once

@@ -9,7 +9,7 @@ Every function leaves the net as it was: mode, gradients and hooks.
 
 from unmagic.look.activations import evaluating, find_layer, recording, sparsity
 from unmagic.look.filters import Health, grid, health
-from unmagic.look.fooling import adversarial_loss, fgsm, fooling_image, minimal_change
+from unmagic.look.fooling import adversarial, adversarial_loss, fgsm, fooling_image, minimal_change, pgd
 from unmagic.look.inputs import Firing, receptive_box, strongest
 from unmagic.look.maps import cam, grad_cam, grad_cam_plus_plus, occlusion, resized, saliency
 from unmagic.look.sanity import Randomised, randomisation_test, rank_correlation
@@ -20,6 +20,7 @@ __all__ = [
     "Firing",
     "Health",
     "Randomised",
+    "adversarial",
     "adversarial_loss",
     "alpha_prior",
     "area",
@@ -41,6 +42,7 @@ __all__ = [
     "minimal_change",
     "occlusion",
     "perceptual_loss",
+    "pgd",
     "pointing_game",
     "randomisation_test",
     "rank_correlation",

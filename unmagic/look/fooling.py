@@ -2,8 +2,12 @@
 
 from unmagic.look.activations import evaluating
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+
+Attack = Callable[[nn.Module, Tensor, Tensor, float], Tensor]  # of (model, images, labels, ε): images to be fooled by
 
 
 def fgsm(
@@ -18,6 +22,34 @@ def fgsm(
         loss = nn.functional.cross_entropy(model(x), labels, reduction="sum")
         (slope,) = torch.autograd.grad(loss, x)
     return (images + epsilon * slope.sign()).clamp(low, high)
+
+
+def pgd(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float,
+    *,
+    steps: int = 10,
+    rate: float | None = None,
+    low: float = 0.0,
+    high: float = 1.0,
+    seed: int = 0,
+) -> Tensor:
+    """As `fgsm`, in many small steps from a random place, no pixel ever further than ε: the attack to measure with.
+
+    A net trained against one step can hide its gradient from one step alone; this one finds it.
+
+    A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu: Towards deep learning models resistant to adversarial
+    attacks. ICLR 2018, section 2.1. `rate` is the step, 2.5·ε/steps if not given (the authors' choice).
+    """
+    rate = 2.5 * epsilon / steps if rate is None else rate
+    noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(seed)).to(images)
+    x = (images + epsilon * (2 * noise - 1)).clamp(low, high)
+    for _ in range(steps):
+        x = fgsm(model, x, labels, rate, low=low, high=high)
+        x = torch.minimum(torch.maximum(x, images - epsilon), images + epsilon)
+    return x
 
 
 def minimal_change(
@@ -78,14 +110,33 @@ def fooling_image(
     return x.detach()
 
 
-def adversarial_loss(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, *, share: float = 0.5) -> Tensor:
-    """α·J(x, y) + (1 − α)·J(x + ε sign ∇_x J, y), α = `share` of clean images: what adversarial training minimises.
+def adversarial(epsilon: float, *, share: float = 0.5, attack: Attack = fgsm) -> Callable:
+    """Adversarial training, an objective of `unmagic.train.fit`: `fit(net, data, 20, objective=look.adversarial(0.03))`.
 
-    Goodfellow, Shlens, Szegedy 2015, section 6. Its gradient reaches the parameters.
+    α·J(x, y) + (1 − α)·J(x′, y), α = `share` of clean images, x′ attacked anew in each step. With `fgsm` it is Goodfellow,
+    Shlens, Szegedy 2015, section 6; with `share=0` and `attack=look.pgd` it is equation 2.1 of Madry and others 2018.
+    Clean and attacked images go through the net as one batch, so that batch norm's statistics are of both.
+
+    Returns:
+        a function of (model, images, labels) which gives the loss, (), whose gradient reaches the parameters, and the
+        logits of the clean images (of the attacked ones when `share` is 0), (N, classes).
     """
-    attacked = fgsm(model, images, labels, epsilon)
-    clean = nn.functional.cross_entropy(model(images), labels)
-    return share * clean + (1 - share) * nn.functional.cross_entropy(model(attacked), labels)
+
+    def objective(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        attacked = attack(model, images, labels, epsilon)
+        if share == 0:
+            logits = model(attacked)
+            return nn.functional.cross_entropy(logits, labels), logits
+        clean, fooled = model(torch.cat([images, attacked])).chunk(2)  # each (N, classes)
+        losses = [nn.functional.cross_entropy(logits, labels) for logits in (clean, fooled)]
+        return share * losses[0] + (1 - share) * losses[1], clean
+
+    return objective
+
+
+def adversarial_loss(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, *, share: float = 0.5) -> Tensor:
+    """The loss alone of `adversarial`, (), for a loop of one's own; its gradient reaches the parameters."""
+    return adversarial(epsilon, share=share)(model, images, labels)[0]
 
 
 def _length(change: Tensor) -> Tensor:
