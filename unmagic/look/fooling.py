@@ -111,11 +111,11 @@ def fooling_image(
 
 
 def adversarial(epsilon: float, *, share: float = 0.5, attack: Attack = fgsm) -> Callable:
-    """Adversarial training, an objective of `unmagic.train.fit`: `fit(net, data, 20, objective=look.adversarial(0.03))`.
+    """Adversarial training, as an objective of `unmagic.train`: `fit(net, data, 20, objective=look.adversarial(0.03))`.
 
-    α·J(x, y) + (1 − α)·J(x′, y), α = `share` of clean images, x′ attacked anew in each step. With `fgsm` it is Goodfellow,
-    Shlens, Szegedy 2015, section 6; with `share=0` and `attack=look.pgd` it is equation 2.1 of Madry and others 2018.
-    Clean and attacked images go through the net as one batch, so that batch norm's statistics are of both.
+    α·J(x, y) + (1 − α)·J(x′, y), α = `share` of clean images, x′ attacked anew in each step. With `fgsm` it is
+    Goodfellow, Shlens, Szegedy 2015, section 6; with `share=0` and `attack=look.pgd` it is equation 2.1 of Madry and
+    others 2018. Clean and attacked images go through the net as one batch, so that batch norm's statistics are of both.
 
     Returns:
         a function of (model, images, labels) which gives the loss, (), whose gradient reaches the parameters, and the
