@@ -49,7 +49,7 @@ def table() -> list[dict[str, typing.Any]]:
     accuracy             on the test split, 0 to 1: 300 digits, 2,000 shapes
     robust_accuracy      the same where each image is moved by FGSM, ε = `epsilon` (of the range from 0 to 1)
     images, epochs       different images in training, and passes over them
-    learning_rate, seed  of the training
+    learning_rate, optimizer, seed  of the training
     bytes                of the file
     """
     return json.loads(ACCURACIES.read_text())

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 TEST_SHAPES = 2000  # images of the test split that accuracies are of; of digits, all 300
+OPTIMIZERS = {"sgd": None, "adam": torch.optim.Adam}  # None: fit's own
 EPSILON = 4 / 255  # of the attack in the table
 
 
@@ -42,6 +43,8 @@ def trained(recipe: Recipe, *, progress: bool = True) -> nn.Module:
                 recipe.epochs,
                 objective=None if recipe.epsilon is None else adversarial(recipe.epsilon),
                 learning_rate=recipe.learning_rate,
+                optimizer=OPTIMIZERS[recipe.optimizer],
+                batch_size=recipe.batch_size,
                 augment=AUGMENTATIONS.get(recipe.augmentation),
                 seed=recipe.seed,
                 device="cpu",
@@ -60,7 +63,9 @@ def make(name: str, weights: Path, recipe: Recipe | None = None, *, progress: bo
     try:
         from safetensors.torch import save_file
     except ImportError:
-        raise ImportError("unmagic.trained: `pip install safetensors` to write weights; reading needs nothing.") from None
+        raise ImportError(
+            "unmagic.trained: `pip install safetensors` to write weights; reading needs nothing."
+        ) from None
     recipe = RECIPES[name] if recipe is None else recipe
     net = trained(recipe, progress=progress)
     halves = {key: v.half() if v.is_floating_point() else v for key, v in net.state_dict().items()}
@@ -83,6 +88,7 @@ def make(name: str, weights: Path, recipe: Recipe | None = None, *, progress: bo
         "images": recipe.images,
         "epochs": recipe.epochs,
         "learning_rate": recipe.learning_rate,
+        "optimizer": recipe.optimizer,
         "seed": recipe.seed,
         "bytes": path.stat().st_size,
     }
