@@ -64,12 +64,13 @@ class Budget(typing.NamedTuple):
         )
 
 
-def budget(model: nn.Module, input_shape: tuple[int, ...]) -> Budget:
+def budget(model: nn.Module, input_shape: tuple[int, ...], counter: "Counter | None" = None) -> Budget:
     """Counts a net on one input, without computing anything: shapes alone go through it.
 
     Args:
         model: any net; it is not changed. It is counted as for testing (`eval()`), where heads for training are off.
         input_shape: of one input without the batch, such as (3, 224, 224).
+        counter: what looks on; a subclass of Counter can note more of what it sees.
 
     A row is a module without children that ran, or one that has parameters of its own or computes more than its
     children; one that runs twice has two rows. Normalization, activations and additions cost no multiply–adds here, as
@@ -77,14 +78,14 @@ def budget(model: nn.Module, input_shape: tuple[int, ...]) -> Budget:
     """
     net = copy.deepcopy(model).to("meta").eval()
     names = {module: name or type(net).__name__ for name, module in net.named_modules()}
-    counter = _Counter()
+    counter = counter or Counter()
     hooks = []
     for module in net.modules():
         hooks.append(module.register_forward_pre_hook(counter.enter))
         hooks.append(module.register_forward_hook(counter.leave(names[module]), always_call=True))
     try:
         x = torch.empty(1, *input_shape, device="meta")
-        counter.seen[x] = (1, 1)
+        counter.begin(x)
         with torch.no_grad(), counter:
             net(x)
     finally:
@@ -102,7 +103,7 @@ def budget(model: nn.Module, input_shape: tuple[int, ...]) -> Budget:
     )
 
 
-class _Counter(TorchDispatchMode):
+class Counter(TorchDispatchMode):
     """Adds multiply–adds to the innermost module that runs, and follows how much of the input each tensor sees."""
 
     def __init__(self):
@@ -110,6 +111,10 @@ class _Counter(TorchDispatchMode):
         self.rows: list[Row] = []
         self.seen: WeakIdKeyDictionary = WeakIdKeyDictionary()  # tensor: (side it sees, pixels between neighbours)
         self._stack: list[int] = []  # multiply–adds of each module that runs, outermost first
+
+    def begin(self, x: Tensor) -> None:
+        """`x` is the net's input."""
+        self.seen[x] = (1, 1)
 
     def enter(self, module: nn.Module, inputs: tuple) -> None:
         self._stack.append(0)
