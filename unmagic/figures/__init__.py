@@ -9,6 +9,7 @@ from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"  # what the book serves as figures/
 _FIGURES = {
+    "Budgets": "unmagic.figures.budgets",
     "ConvolutionBothWays": "unmagic.figures.convolution_both_ways",
     "DescentRace": "unmagic.figures.descent_race",
     "SignalsThroughDepth": "unmagic.figures.signals_through_depth",
