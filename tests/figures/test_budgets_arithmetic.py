@@ -2,7 +2,8 @@
 
 from unmagic import zoo
 from unmagic.figures import budgets_zoo
-from unmagic.figures.budgets_layers import LayerList, parsed, traced
+from unmagic.figures.budgets_layers import LayerList, parsed
+from unmagic.figures.budgets_tracing import traced
 
 import itertools
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from unmagic.figures import budgets_still
 from unmagic.figures.base import Figure, Still
-from unmagic.figures.budgets_layers import LayerList, parsed, traced
+from unmagic.figures.budgets_layers import LayerList, parsed
+from unmagic.figures.budgets_tracing import traced
 from unmagic.figures.budgets_zoo import layer_lists
 from unmagic.zoo.budgets import Budget
 
@@ -60,7 +61,8 @@ class Budgets(Figure):
     every_module = t.Bool(False).tag(sync=True)
     batch = t.Int(1, min=1, max=LARGEST_BATCH).tag(sync=True)
     place = t.List(t.Float(min=0.0, max=1.0), [0.5, 0.5], minlen=2, maxlen=2).tag(sync=True)
-    layer_lists = t.Dict(key_trait=t.Unicode(), value_trait=t.Unicode(), read_only=True).tag(sync=True)
+    # [name, LayerList.text] of every net on offer: pairs, since a page's state puts the keys of objects in order
+    layer_lists = t.List(t.List(t.Unicode(), minlen=2, maxlen=2), read_only=True).tag(sync=True)
 
     def __init__(
         self,
@@ -76,7 +78,8 @@ class Budgets(Figure):
             wanted = sorted([*known, "nets", "input_shape"])
             raise TypeError(f"Budgets has no {', '.join(unknown)}; it has {', '.join(wanted)}")
         own = _traced(nets or {}, input_shape)
-        self.set_trait("layer_lists", {**own, **layer_lists()})
+        self._texts = {**own, **layer_lists()}
+        self.set_trait("layer_lists", [list(pair) for pair in self._texts.items()])
         shown = [*own, "", ""] if own else ["VGG-16 (D)", "GoogLeNet"]
         super().__init__(
             first=shown[0] if first is None else first, second=shown[1] if second is None else second, **state
@@ -90,16 +93,16 @@ class Budgets(Figure):
     @t.validate("first", "second")
     def _net_is_known(self, proposal):
         name, which = proposal["value"], proposal["trait"].name
-        if name in self.layer_lists or (which == "second" and not name):
+        if name in self._texts or (which == "second" and not name):
             return name
-        raise t.TraitError(f"{which}: found {name!r}, wanted one of {', '.join(self.layer_lists)}")
+        raise t.TraitError(f"{which}: found {name!r}, wanted one of {', '.join(self._texts)}")
 
     def _nets(self) -> list[tuple[str, LayerList, int]]:
         """Name, layers and height of the input of the nets that are shown."""
         shown = []
         for which in ("first", "second"):
             if name := getattr(self, which):
-                layers = _parsed(self.layer_lists[name])
+                layers = _parsed(self._texts[name])
                 side = getattr(self, f"{which}_side") or layers.input_shape[1]
                 shown.append((name, layers, max(layers.smallest(), min(layers.largest(), side))))
         return shown

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from unmagic import zoo
-from unmagic.figures.budgets_layers import traced
+from unmagic.figures.budgets_tracing import traced
 
 import functools
 import json

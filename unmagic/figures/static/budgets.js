@@ -25,6 +25,7 @@ class Budgets extends Live {
 	constructor(model, el) {
 		super(model, KEYS);
 		this.initial = Object.fromEntries(KEYS.map((key) => [key, model.get(key)]));
+		this.lists = Object.fromEntries(model.get("layer_lists"));
 		this.cache = new Map();
 		this.start(el);
 	}
@@ -34,7 +35,7 @@ class Budgets extends Live {
 	/** A parsed net with the limits of its size and its budget at its own, made once. */
 	net(name) {
 		if (!this.cache.has(name)) {
-			const list = parseLayers(this.get("layer_lists")[name]);
+			const list = parseLayers(this.lists[name]);
 			const [least, most] = sizeLimits(list);
 			this.cache.set(name, { list, least, most, own: countAt(list, list.shape[1]), look: rowToLookAt(list) });
 		}
@@ -44,7 +45,7 @@ class Budgets extends Live {
 	/** What a panel shows: its net at its size, the rows in groups and the group that is looked at. */
 	shownOf(which) {
 		const name = this.get(which);
-		if (!(name in this.get("layer_lists"))) return null;
+		if (!(name in this.lists)) return null;
 		const net = this.net(name);
 		const side = Math.max(net.least, Math.min(net.most, this.get(`${which}_side`) || net.list.shape[1]));
 		const key = [name, side, this.get("every_module")].join();
@@ -75,7 +76,7 @@ class Budgets extends Live {
 		this.shownChoice = choice({ label: "Bars show", options: Object.entries(SHOWN).map(([key, { label }]) => [key, label]), input: set("shown") });
 		this.batch = slider({ label: "Batch, for memory", min: 0, max: LARGEST_BATCH, step: 1, text: (k) => (k ? `${2 ** k} inputs` : "1 input"), input: (k) => this.set({ batch: 2 ** k }) });
 		this.checks = { logarithmic: check("logarithmic", "Log scale"), every_module: check("every_module", "Every module by itself") };
-		const names = Object.keys(this.get("layer_lists"));
+		const names = Object.keys(this.lists);
 		this.panels = { first: this.panel("first", "First net", names), second: this.panel("second", "Second net", ["", ...names]) };
 		this.memory = h("canvas.memory", { role: "img", "aria-label": "Memory in training and in testing" });
 		const parts = Object.values(PARTS).map(({ label, colour }) => {
@@ -91,8 +92,7 @@ class Budgets extends Live {
 		const table = h("table", h("thead", h("tr", h("td"), ...this.heads)),
 			h("tbody", ...rows.map((words, k) => h("tr", h("th", { scope: "row" }, words), ...this.cells[k]))));
 		const button = (words, onclick) => h("button", { type: "button", onclick }, words);
-		const known = this.get("layer_lists");
-		const tries = TRIES.filter(([, { first, second }]) => first in known && second in known).map(([name, state, words]) => {
+		const tries = TRIES.filter(([, { first, second }]) => first in this.lists && second in this.lists).map(([name, state, words]) => {
 			const neutral = { first_side: 0, second_side: 0, first_layer: 0, second_layer: 0, logarithmic: false, every_module: false, batch: 1 };
 			return h("li", button(name, () => this.set({ ...neutral, ...state })), h("span", words));
 		});
@@ -143,7 +143,7 @@ class Budgets extends Live {
 		const summary = h("summary");
 		const details = h("details", { ontoggle: () => this.showRows(which) }, summary, table);
 		this.picking(bars, map, which);
-		return { root: h(`section.net.${which}`, { "aria-label": label }, net.root, shown), net, side, layer, bars, sight, handle, barsName, totals, title, text, seen, shown, body, summary, details };
+		return { root: h(`div.net.${which}`, { role: "group", "aria-label": `The ${which} net and its layers` }, net.root, shown), net, side, layer, bars, sight, handle, barsName, totals, title, text, seen, shown, body, summary, details };
 	}
 
 	sizeText(which, height) {
@@ -317,7 +317,7 @@ class Budgets extends Live {
 
 export default {
 	render({ model, el }) {
-		const lists = model.get("layer_lists") ?? {};
+		const lists = Object.fromEntries(model.get("layer_lists") ?? []);
 		return figureModule({ title: "Budgets", keys: KEYS, choices: { shown: SHOWN, first: lists, second: { "": null, ...lists } }, Figure: Budgets }).render({ model, el });
 	},
 };
