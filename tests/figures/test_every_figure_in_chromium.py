@@ -167,7 +167,7 @@ class TestElsewhere:
 
     def test_a_widget_without_its_state_says_what_it_lacks(self, watch, site, name):
         figure = getattr(figures, name)()
-        lacking = sorted(set(figure.public_state()) & {"seed", "kernel"})
+        lacking = sorted(set(figure.public_state()) & {"seed", "kernel", "first"})
         site("widget.mjs", figure._esm)
         watched = watch()
         watched.page.goto(site("notebook.html", notebook_page(figure, drop=lacking)))
