@@ -44,6 +44,7 @@ doctor: setup  ## can this machine grade safely? runs the attacks
 
 bench: setup  ## how long things take, side by side
 	@$(PY) -m unmagic.bench
+	@$(PY) -m unmagic.bench look
 	@.venv/bin/autograder bench --otter
 
 # one thread a process: numbers do not depend on how many cores there are

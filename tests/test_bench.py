@@ -43,7 +43,7 @@ class TestMeasure:
         calls, waits = [], []
         monkeypatch.setattr(bench, "WORKLOADS", [fake(calls), fake(calls, cpu_only=True)._replace(name="other")])
         monkeypatch.setattr(bench, "course_device", lambda: torch.device("meta"))
-        monkeypatch.setattr(bench, "_wait_for", lambda device: waits.append(device.type))
+        monkeypatch.setattr(bench, "wait_for", lambda device: waits.append(device.type))
         report = bench.run(rounds=2)
         assert [(r["name"], r["device"]) for r in report["rows"]] == [
             ("fake work", "cpu"), ("fake work", "meta"), ("other", "cpu"),

@@ -1,11 +1,15 @@
-"""Maps against captum and torchcam on three nets, and against definitions."""
+"""Maps against captum, torchcam and pytorch-grad-cam on three nets, and against definitions."""
 
 from unmagic import look, zoo
 
+import copy
+
 import captum.attr
 import pytest
+import pytorch_grad_cam
 import torch
 import torchcam.methods
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from tests.look.conftest import NETS
@@ -29,6 +33,25 @@ def with_torchcam(method, net, layer, images, labels):
     return torch.cat(maps).detach()
 
 
+def with_pytorch_grad_cam(method, net, layer, images, labels, monkeypatch, scale=1.0):
+    """Its maps before resizing, of scores `scale` times as large."""
+    net = copy.deepcopy(net)  # it leaves gradients behind
+    scaled = nn.Sequential(net, Times(scale))
+    monkeypatch.setattr("pytorch_grad_cam.base_cam.scale_cam_image", lambda maps, size=None: maps)
+    with method(scaled, [look.find_layer(net, layer)[1]]) as extractor:
+        maps = extractor(images, [ClassifierOutputTarget(int(label)) for label in labels])
+    return torch.from_numpy(maps)
+
+
+class Times(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x
+
+
 @BY_NET
 class TestAgainstKeptLibraries:
     def test_saliency_is_captums(self, name, nets, scenes):
@@ -50,6 +73,23 @@ class TestAgainstKeptLibraries:
         wanted = with_torchcam(torchcam.methods.GradCAM, nets[name], layer, scenes.images, scenes.labels)
         found = normalised(look.grad_cam(nets[name], scenes.images, layer, scenes.labels))
         torch.testing.assert_close(found, normalised(wanted), rtol=0, atol=1e-4)
+
+    def test_grad_cam_is_pytorch_grad_cams(self, name, nets, scenes, monkeypatch):
+        layer = NETS[name][1]
+        wanted = with_pytorch_grad_cam(
+            pytorch_grad_cam.GradCAM, nets[name], layer, scenes.images, scenes.labels, monkeypatch
+        )
+        found = look.grad_cam(nets[name], scenes.images, layer, scenes.labels)
+        torch.testing.assert_close(normalised(found), normalised(wanted), rtol=0, atol=1e-4)
+
+    def test_grad_cam_plus_plus_is_pytorch_grad_cams(self, name, nets, scenes, monkeypatch):
+        """Of scores a million times as large: beside their squares its guard of 1e-6 in the division is nothing."""
+        layer, large = NETS[name][1], nn.Sequential(nets[name], Times(1e6)).eval()
+        wanted = with_pytorch_grad_cam(
+            pytorch_grad_cam.GradCAMPlusPlus, nets[name], layer, scenes.images, scenes.labels, monkeypatch, scale=1e6
+        )
+        found = look.grad_cam_plus_plus(large, scenes.images, f"0.{layer}", scenes.labels)
+        torch.testing.assert_close(normalised(found), normalised(wanted), rtol=0, atol=1e-4)
 
     def test_occlusion_is_captums(self, name, nets, scenes):
         images, labels = scenes.images[:3], scenes.labels[:3]
@@ -129,6 +169,91 @@ def test_occlusion_by_batches_and_by_a_picture_is_the_same_as_one_by_one(nets, s
             with torch.no_grad():
                 wanted = net(covered).softmax(1)[0, label]
             torch.testing.assert_close(ours[0, i, j], wanted[0])
+
+
+@pytest.mark.parametrize(("batch_size", "passes"), [(100, 2), (169, 1), (None, 3)])
+def test_occlusion_takes_as_many_passes_as_batches_of_all_images_windows_fill(scenes, batch_size, passes):
+    """Two images of 169 places; without a size, 64 windows of 32×32 pixels at a time."""
+    counted = Counted()
+    images, labels = scenes.images[:1], scenes.labels[:1]
+    look.occlusion(counted, images, labels, window=8, stride=2, batch_size=batch_size)
+    assert len(counted.batches) == passes and sum(counted.batches) == 169
+    counted.batches.clear()
+    look.occlusion(counted, scenes.images[:2], scenes.labels[:2], window=8, stride=2, batch_size=batch_size)
+    assert sum(counted.batches) == 2 * 169 and len(counted.batches) == -(-2 * 169 // (batch_size or 64))
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_each_map_takes_one_pass(scenes, given):
+    counted, images = Counted(), scenes.images
+    classes = scenes.labels if given else None
+    for explain in (
+        lambda: look.saliency(counted, images, classes),
+        lambda: look.cam(counted, images, "net.stages", "net.classifier", classes),
+        lambda: look.grad_cam(counted, images, "net.stages", classes),
+        lambda: look.grad_cam_plus_plus(counted, images, "net.stages", classes),
+    ):
+        counted.batches.clear()
+        explain()
+        assert counted.batches == [len(images)]
+
+
+class Counted(nn.Module):
+    """Notes how many images come with each pass."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net, self.batches = zoo.cifar_resnet(8, width=4), []
+
+    def forward(self, x):
+        self.batches.append(len(x))
+        return self.net(x)
+
+
+def test_before_the_layer_of_grad_cam_no_graph_is_made_and_none_of_it_is_run_back(scenes):
+    net, asked = zoo.cifar_resnet(8, width=4), []
+    for stage in net.stages:
+        stage.register_forward_hook(lambda module, inputs, output: asked.append(output.requires_grad))
+    look.grad_cam(net, scenes.images, "stages.1", scenes.labels)
+    assert asked == [False, False, True]
+
+
+def test_a_layer_in_place_after_the_maps_changes_nothing(scenes):
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+    in_place = copy.deepcopy(plain)
+    in_place[1].inplace = True
+    for explain in (look.grad_cam, look.grad_cam_plus_plus):
+        wanted = explain(plain, scenes.images, "0", scenes.labels)
+        assert explain(in_place, scenes.images, "0", scenes.labels).equal(wanted) and wanted.any()
+
+
+def test_a_net_that_asks_for_plain_memory_is_explained_as_well(scenes):
+    """Its view() refuses channels last, which maps take on a CPU."""
+
+    class Views(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.features, self.classifier = nn.Conv2d(3, 4, 3), nn.Linear(4 * 30 * 30, 10)
+
+        def forward(self, x):
+            return self.classifier(self.features(x).view(len(x), -1))
+
+    net = Views()
+    with pytest.raises(RuntimeError, match="view size is not compatible"):
+        net(scenes.images.clone(memory_format=torch.channels_last))
+    x = scenes.images.clone().requires_grad_()
+    net(x).gather(1, scenes.labels[:, None]).sum().backward()
+    torch.testing.assert_close(look.saliency(net, scenes.images, scenes.labels), x.grad.abs().amax(1))
+    assert look.grad_cam(net, scenes.images, "features", scenes.labels).shape == (16, 30, 30)
+
+
+def test_a_layer_without_maps_is_named(scenes):
+    net = zoo.cifar_resnet(8, width=4)
+    with pytest.raises(ValueError, match=r"the layer 'classifier' has an output of shape \(16, 10\); wanted maps"):
+        look.grad_cam(net, scenes.images, "classifier")
 
 
 def test_maps_are_resized_to_the_inputs_pixels():

@@ -27,10 +27,10 @@ def measure(workload: Workload, device: torch.device, rounds: int) -> dict[str, 
     warm_up, rounds = (0, 1) if workload.once else (1, rounds)
     seconds = []
     for _ in range(warm_up + rounds):
-        _wait_for(device)
+        wait_for(device)
         start = time.perf_counter()
         work()
-        _wait_for(device)
+        wait_for(device)
         seconds.append(time.perf_counter() - start)
     seconds = seconds[warm_up:]
     median = statistics.median(seconds)
@@ -47,7 +47,7 @@ def measure(workload: Workload, device: torch.device, rounds: int) -> dict[str, 
     }
 
 
-def _wait_for(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
     """A GPU works on after the call has returned: the clock must not."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -20,13 +20,16 @@ class Recorded(dict):
 
 def find_layer(model: nn.Module, layer: str | nn.Module) -> tuple[str, nn.Module]:
     """Name and module of a layer, given either. ValueError lists names that are near."""
-    for name, module in model.named_modules():
-        if module is layer or name == layer:
-            return name, module
-    if isinstance(layer, nn.Module):
+    if isinstance(layer, str):
+        with contextlib.suppress(AttributeError):
+            return layer, model.get_submodule(layer)
+    else:
+        for name, module in model.named_modules():
+            if module is layer:
+                return name, module
         raise ValueError(f"find_layer: this {type(layer).__name__} is no part of the model.")
     known = [name for name, _ in model.named_modules() if name]
-    near = [name for name in known if name.startswith(str(layer).split(".")[0])] or known
+    near = [name for name in known if name.startswith(layer.split(".")[0])] or known
     raise ValueError(
         f"find_layer: the model has no layer {layer!r}; it has {', '.join(near[:12])}{' …' * (len(near) > 12)}."
     )
@@ -71,16 +74,19 @@ def recording(
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """The model in evaluation mode, its parameters without gradients; afterwards all as it was."""
-    modes = {module: module.training for module in model.modules()}
-    asked = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    training = [module for module in model.modules() if module.training]
+    asked = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
-        model.eval().requires_grad_(False)
+        if training:
+            model.eval()
+        for parameter in asked:
+            parameter.requires_grad_(False)
         yield
     finally:
-        for module, mode in modes.items():
-            module.training = mode
-        for parameter, wanted in asked.items():
-            parameter.requires_grad_(wanted)
+        for module in training:
+            module.training = True
+        for parameter in asked:
+            parameter.requires_grad_(True)
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@ the layer's, before any resizing."""
 
 from unmagic.look.activations import evaluating, find_layer, recording
 
+import contextlib
 from collections.abc import Callable
 
 import torch
@@ -16,14 +17,22 @@ def _classes(classes: Tensor | int | None, images: Tensor, logits: Callable[[], 
     return torch.as_tensor(classes, device=images.device).expand(len(images))
 
 
+def _answers(model: nn.Module, images: Tensor) -> Tensor:
+    """The model's logits, (N, classes). On a CPU a batch goes in channels last, where convolutions are faster there."""
+    if images.device.type == "cpu" and images.ndim == 4 and len(images) >= 8:
+        with contextlib.suppress(RuntimeError):  # a net that calls view() wants them plain; any other fault comes again
+            return model(images.clone(memory_format=torch.channels_last))
+    return model(images)
+
+
 def saliency(model: nn.Module, images: Tensor, classes: Tensor | int | None = None) -> Tensor:
     """max over channels of |∂S_c/∂I|, (N, H, W), S_c the score before the softmax.
 
     K. Simonyan, A. Vedaldi, A. Zisserman: Deep inside convolutional networks, 2014, section 3.
     """
-    with evaluating(model):
+    with evaluating(model), torch.enable_grad():
         x = images.detach().clone().requires_grad_()
-        logits = model(x)
+        logits = _answers(model, x)
         score = logits.gather(1, _classes(classes, images, lambda: logits)[:, None]).sum()
         (slope,) = torch.autograd.grad(score, x)  # (N, C, H, W)
     return slope.abs().amax(dim=1)
@@ -38,7 +47,7 @@ def occlusion(
     window: int = 5,
     stride: int = 1,
     fill: float | Tensor = 0.5,
-    batch_size: int = 512,
+    batch_size: int | None = None,
 ) -> Tensor:
     """The probability of the class with a window of the image covered, (N, rows, columns): low where it matters.
 
@@ -47,7 +56,8 @@ def occlusion(
     Args:
         window, stride: of the square that is covered, in pixels; places are those where it lies inside.
         fill: what covers: a number, or a tensor that broadcasts to (C, window, window).
-        batch_size: covered images at a time.
+        batch_size: covered images at a time, those of several images together. If not given, as many as hold 2¹⁶ pixels
+            on a CPU (64 of 32×32: what lies in its cache), 2²² elsewhere.
     """
     _, C, H, W = images.shape
     if window > min(H, W):
@@ -64,14 +74,17 @@ def occlusion(
     filling = torch.as_tensor(fill, dtype=images.dtype, device=images.device)
     if filling.ndim:
         filling = _spread(filling.expand(C, window, window), vertical, horizontal, stride)  # (places, C, H, W)
+    if batch_size is None:
+        batch_size = max(8, (2**16 if images.device.type == "cpu" else 2**22) // (H * W))
+    found = []
     with evaluating(model):
-        wanted = _classes(classes, images, lambda: model(images))
-        found = []
-        for image, wish in zip(images, wanted, strict=True):
-            covered = torch.where(cover, filling, image)  # (places, C, H, W)
-            logits = torch.cat([model(part) for part in covered.split(batch_size)])
-            found.append(logits.softmax(dim=1)[:, wish].reshape(rows, columns))
-    return torch.stack(found)
+        wanted = _classes(classes, images, lambda: _answers(model, images))  # (N,)
+        for part in torch.arange(len(images) * places, device=images.device).split(batch_size):
+            image, place = part // places, part % places
+            under = filling[place] if filling.ndim else filling
+            covered = torch.where(cover[place], under, images[image])  # (B, C, H, W)
+            found.append(_answers(model, covered).softmax(dim=1).gather(1, wanted[image, None]))
+    return torch.cat(found).reshape(len(images), rows, columns)
 
 
 def _spread(filling: Tensor, vertical: Tensor, horizontal: Tensor, stride: int) -> Tensor:
@@ -97,7 +110,7 @@ def cam(model: nn.Module, images: Tensor, layer: str | nn.Module, classifier: st
             f"cam: the classifier is a {type(linear).__name__}; wanted a Linear after global average pooling."
         )
     with evaluating(model), torch.no_grad(), recording(model, layer) as seen:
-        logits = model(images)
+        logits = _answers(model, images)
         wanted = _classes(classes, images, lambda: logits)
         maps = seen.layer  # (N, K, h, w)
         if maps.shape[1] != linear.in_features:
@@ -136,16 +149,29 @@ def grad_cam_plus_plus(
 
 
 def _maps_and_gradients(model, images, layer, classes) -> tuple[Tensor, Tensor]:
-    """A layer's maps, and the gradients of each image's score to them, both (N, K, h, w)."""
-    with evaluating(model), recording(model, layer, gradients=True) as seen, torch.enable_grad():
-        x = images.detach().clone().requires_grad_()  # parameters ask for no gradient: the graph starts here
-        logits = model(x)
-        wanted = _classes(classes, images, lambda: logits)
-        maps = seen.layer
-        if maps.ndim != 4:
-            raise ValueError(f"a layer with output of shape {tuple(maps.shape)}; wanted maps (N, K, h, w).")
-        (slope,) = torch.autograd.grad(logits.gather(1, wanted[:, None]).sum(), maps)
-    return maps.detach(), slope
+    """A layer's maps, and the gradients of each image's score to them, both (N, K, h, w).
+
+    The graph begins at the layer: what comes before it is run as for testing, and nothing is kept of it.
+    """
+    name, module = find_layer(model, layer)
+    found: list[Tensor] = []
+
+    def cut(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+        if not isinstance(output, Tensor) or output.ndim != 4:
+            what = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"type {type(output).__name__}"
+            raise ValueError(f"the layer {name!r} has an output of {what}; wanted maps (N, K, h, w).")
+        found[:] = [output.detach().requires_grad_()]
+        return found[0].clone()  # the layer after it may work in place, and these maps stay
+
+    hook = module.register_forward_hook(cut)
+    try:
+        with evaluating(model), torch.enable_grad():
+            logits = _answers(model, images.detach())
+            wanted = _classes(classes, images, lambda: logits)
+            (slope,) = torch.autograd.grad(logits.gather(1, wanted[:, None]).sum(), found)
+    finally:
+        hook.remove()
+    return found[0].detach(), slope
 
 
 def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
