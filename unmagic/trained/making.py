@@ -4,7 +4,7 @@ from unmagic import data, zoo
 from unmagic.look import adversarial, fgsm
 from unmagic.train import Data, evaluate, fit
 from unmagic.trained.augmentation import AUGMENTATIONS
-from unmagic.trained.files import read
+from unmagic.trained.files import read, weights_path
 from unmagic.trained.recipes import RECIPES, Recipe
 
 import json
@@ -37,6 +37,8 @@ def trained(recipe: Recipe, *, progress: bool = True) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             net = recipe.build()
+            if recipe.begins is not None:
+                net.load_state_dict(read(weights_path(recipe.begins)))
             fit(
                 net,
                 images_of(recipe, "train"),

@@ -11,7 +11,7 @@ from torch import nn
 
 
 def live(widths: tuple[tuple[int, ...], ...], in_channels: int) -> nn.Sequential:
-    """3×3 convolutions with batch norm, stages of them with 2×2 pooling between, global average pooling, a linear layer.
+    """3×3 convolutions with batch norm, stages of them with 2×2 pooling between, global average pooling, then linear.
 
     Every layer is one that the live figure in the page knows, and it ends so that class activation maps need nothing
     but the last weights.
@@ -32,30 +32,51 @@ def enlarged_lenet() -> nn.Sequential:
     return nn.Sequential(nn.Upsample(scale_factor=4, mode="bilinear"), zoo.LeNet5(output="linear"))
 
 
-def standardized(net: Callable[..., nn.Module], **arguments: typing.Any) -> nn.Sequential:
+def standardized(net: nn.Module) -> nn.Sequential:
     """A net without batch norm, behind a layer that gives each colour of each image mean 0 and variance 1.
 
-    Without it such a net sees mostly the brightness all images share, and learns nothing for the first tens of
-    thousands.
+    Without it such a net sees mostly the brightness that all images share, and learns nothing from the first ten
+    thousands of them.
     """
-    return nn.Sequential(nn.InstanceNorm2d(3), net(**arguments))
+    return nn.Sequential(nn.InstanceNorm2d(3), net)
+
+
+def small_lenet() -> nn.Sequential:
+    """LeNet-5 for colours, with a linear output."""
+    return standardized(zoo.LeNet5(in_channels=3, output="linear"))
 
 
 def small_alexnet() -> nn.Sequential:
     """AlexNet's groups and layers for 32×32, without local response normalization, which would take half the time.
 
-    Weights begin as He and others have them: 0.01, as published, is for layers of thousands of inputs.
+    Weights begin as He and others have them: N(0, 0.01²), as published, is for layers of thousands of inputs.
     """
-    options = {"widths": (24, 48, 64, 64, 48), "hidden": 128, "stem": (5, 1, 2), "size": 32, "norm": False}
-    net = standardized(zoo.AlexNet, classes=10, dropout=0.0, **options)
+    widths, stem = (24, 48, 64, 64, 48), (5, 1, 2)
+    net = zoo.AlexNet(10, widths=widths, hidden=128, stem=stem, size=32, norm=False, dropout=0.0)
     he_(net)
-    return net
+    return standardized(net)
+
+
+def small_vgg() -> nn.Sequential:
+    """Three stages of VGG."""
+    return standardized(zoo.VGG(("3", "3", "33"), 10, widths=(16, 32, 64), hidden=96, size=32, dropout=0.0))
 
 
 def small_googlenet() -> nn.Sequential:
-    """GoogLeNet of a sixth of the width and its published stem, for which 32×32 is enlarged to 64×64. No heads."""
-    net = standardized(zoo.GoogLeNet, classes=10, heads=False, width=0.1875, size=64)
-    return nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), *net)
+    """GoogLeNet of 3/16 of the width and its published stem, for which 32×32 is enlarged to 64×64. No heads."""
+    net = zoo.GoogLeNet(10, heads=False, width=0.1875, size=64)
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), *standardized(net))
+
+
+def small_densenet() -> zoo.DenseNet:
+    """Three dense blocks, most of their layers where the image is small already."""
+    return zoo.DenseNet((2, 4, 6), 8, 10, stem="small", stem_width=16, bottleneck=False, compression=0.5)
+
+
+def small_mobilenet() -> zoo.MobileNet:
+    """Five separable blocks."""
+    table = ((64, 2), (128, 1), (128, 2), (256, 1), (256, 1))
+    return zoo.MobileNet(10, width=0.375, table=table, stem_stride=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +92,7 @@ class Recipe:
     batch_size              images a step
     augmentation            "turned", "redrawn" or None
     epsilon                 where it is given: trained against FGSM of that size, half of the images attacked
+    begins                  name of the net whose weights it goes on from; None: from random ones
     """
 
     constructor: Callable[..., nn.Module]
@@ -81,8 +103,9 @@ class Recipe:
     learning_rate: float
     augmentation: str | None
     optimizer: str = "sgd"
-    batch_size: int = 128
+    batch_size: int = 32
     epsilon: float | None = None
+    begins: str | None = None
     seed: int = 0
 
     def build(self) -> nn.Module:
@@ -92,69 +115,22 @@ class Recipe:
 
 SHAPES_LIVE = {"widths": ((12, 12), (24, 24), (32, 48, 48)), "in_channels": 3}
 
+DIGITS_LIVE = {"widths": ((12, 16), (24, 32)), "in_channels": 1}
+CIFAR = {"depth": 20, "width": 8}
+
 RECIPES: dict[str, Recipe] = {
-    "digits_live": Recipe(live, {"widths": ((12, 16), (24, 32)), "in_channels": 1}, "digits", 1197, 80, 0.1, "redrawn"),
-    "shapes_live": Recipe(live, SHAPES_LIVE, "shapes", 24000, 10, 0.1, "turned"),
-    "digits_lenet": Recipe(enlarged_lenet, {}, "digits", 1197, 40, 0.05, "redrawn"),
-    "shapes_lenet": Recipe(
-        standardized,
-        {"net": zoo.LeNet5, "in_channels": 3, "output": "linear"},
-        "shapes",
-        24000,
-        10,
-        0.002,
-        "turned",
-        "adam",
-        32,
+    "digits_live": Recipe(live, DIGITS_LIVE, "digits", 1197, 80, 0.1, "redrawn", batch_size=128),
+    "shapes_live": Recipe(live, SHAPES_LIVE, "shapes", 24000, 10, 0.1, "turned", batch_size=128),
+    "digits_lenet": Recipe(enlarged_lenet, {}, "digits", 1197, 60, 0.002, "redrawn", "adam"),
+    "shapes_lenet": Recipe(small_lenet, {}, "shapes", 20000, 8, 0.002, "turned", "adam"),
+    "shapes_alexnet": Recipe(small_alexnet, {}, "shapes", 12000, 5, 0.001, "turned", "adam"),
+    "shapes_vgg": Recipe(small_vgg, {}, "shapes", 16000, 8, 0.001, "turned", "adam"),
+    "shapes_googlenet": Recipe(small_googlenet, {}, "shapes", 12000, 5, 0.001, "turned", "adam"),
+    "shapes_resnet": Recipe(zoo.cifar_resnet, CIFAR, "shapes", 20000, 8, 0.1, "turned", batch_size=128),
+    "shapes_plain": Recipe(zoo.plain, CIFAR, "shapes", 20000, 8, 0.1, "turned", batch_size=128),
+    "shapes_densenet": Recipe(small_densenet, {}, "shapes", 10000, 5, 0.05, "turned"),
+    "shapes_mobilenet": Recipe(small_mobilenet, {}, "shapes", 16000, 8, 0.05, "turned"),
+    "shapes_robust": Recipe(
+        live, SHAPES_LIVE, "shapes", 9000, 5, 0.02, "turned", batch_size=64, epsilon=4 / 255, begins="shapes_live"
     ),
-    "shapes_alexnet": Recipe(small_alexnet, {}, "shapes", 20000, 6, 0.001, "turned", "adam", 32),
-    "shapes_vgg": Recipe(
-        standardized,
-        {
-            "net": zoo.VGG,
-            "configuration": ("3", "3", "33"),
-            "classes": 10,
-            "widths": (16, 32, 64),
-            "hidden": 96,
-            "size": 32,
-            "dropout": 0.0,
-        },
-        "shapes",
-        24000,
-        10,
-        0.001,
-        "turned",
-        "adam",
-        32,
-    ),
-    "shapes_googlenet": Recipe(small_googlenet, {}, "shapes", 20000, 5, 0.001, "turned", "adam", 32),
-    "shapes_resnet": Recipe(zoo.cifar_resnet, {"depth": 20, "width": 8}, "shapes", 20000, 8, 0.1, "turned"),
-    "shapes_plain": Recipe(zoo.plain, {"depth": 20, "width": 8}, "shapes", 20000, 8, 0.1, "turned"),
-    "shapes_densenet": Recipe(
-        zoo.DenseNet,
-        {
-            "blocks": (2, 4, 6),
-            "growth": 8,
-            "classes": 10,
-            "stem": "small",
-            "stem_width": 16,
-            "bottleneck": False,
-            "compression": 0.5,
-        },
-        "shapes",
-        20000,
-        5,
-        0.1,
-        "turned",
-    ),
-    "shapes_mobilenet": Recipe(
-        zoo.MobileNet,
-        {"classes": 10, "width": 0.375, "table": ((64, 2), (128, 1), (128, 2), (256, 1), (256, 1)), "stem_stride": 1},
-        "shapes",
-        24000,
-        8,
-        0.1,
-        "turned",
-    ),
-    "shapes_robust": Recipe(live, SHAPES_LIVE, "shapes", 15000, 7, 0.1, "turned", epsilon=4 / 255),
 }
