@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -55,6 +56,13 @@ def wheel(tmp_path_factory):
     _run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", copy / "dist", copy)
     (wheel,) = (copy / "dist").iterdir()
     return wheel
+
+
+def test_the_wheel_takes_the_trained_weights_along(wheel):
+    folder = REPOSITORY / "unmagic" / "trained"
+    wanted = {f"unmagic/trained/weights/{path.name}" for path in (folder / "weights").glob("*.safetensors")}
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    assert wanted and wanted | {"unmagic/trained/accuracies.json"} <= inside
 
 
 @pytest.fixture(scope="module")

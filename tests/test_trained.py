@@ -9,12 +9,9 @@ from unmagic.trained.making import TEST_SHAPES, make, note
 from unmagic.trained.recipes import RECIPES, Recipe
 
 import dataclasses
-import fnmatch
 import json
 import subprocess
 import sys
-import tomllib
-from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -130,15 +127,6 @@ print(len(trained.table()), sum(p.numel() for p in trained.load("shapes_live").p
 """
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.stdout.split() == [str(len(RECIPES)), str(ROWS["shapes_live"]["parameters"])], done.stderr
-
-    def test_a_wheel_takes_the_weights_along(self):
-        """setuptools takes what these patterns match; `test_release_bare` builds the wheel and runs labs with it."""
-        project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
-        patterns = project["tool"]["setuptools"]["package-data"]
-        folder = Path(trained.__file__).parent
-        for path in (weights_path("digits_live"), folder / "accuracies.json"):
-            inside = str(path.relative_to(folder))
-            assert any(fnmatch.fnmatch(inside, p) for p in [*patterns["*"], *patterns.get("unmagic.trained", [])])
 
 
 class TestAugmentation:
