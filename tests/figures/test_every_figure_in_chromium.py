@@ -9,7 +9,7 @@ from live_pages import book_page, notebook_page
 
 pytestmark = pytest.mark.browser
 
-FIGURES = [name for name in figures.__all__ if name != "STATIC"]
+FIGURES = [name for name in figures.__all__ if name not in ("STATIC", "export")]
 SETTLED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
@@ -167,7 +167,7 @@ class TestElsewhere:
 
     def test_a_widget_without_its_state_says_what_it_lacks(self, watch, site, name):
         figure = getattr(figures, name)()
-        lacking = sorted(set(figure.public_state()) & {"seed", "kernel", "first"})
+        lacking = sorted(set(figure.public_state()) & {"seed", "kernel", "first", "weights"})
         site("widget.mjs", figure._esm)
         watched = watch()
         watched.page.goto(site("notebook.html", notebook_page(figure, drop=lacking)))

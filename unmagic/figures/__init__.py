@@ -12,17 +12,19 @@ _FIGURES = {
     "Budgets": "unmagic.figures.budgets",
     "ConvolutionBothWays": "unmagic.figures.convolution_both_ways",
     "DescentRace": "unmagic.figures.descent_race",
+    "LookingInside": "unmagic.figures.looking_inside",
     "SignalsThroughDepth": "unmagic.figures.signals_through_depth",
 }
+_FUNCTIONS = {"export": "unmagic.figures.looking_inside_export"}
 
-__all__ = ["STATIC", *_FIGURES]
+__all__ = ["STATIC", *_FUNCTIONS, *_FIGURES]
 
 
 def __getattr__(name: str):
-    if name in _FIGURES:
-        return getattr(import_module(_FIGURES[name]), name)
+    if module := {**_FIGURES, **_FUNCTIONS}.get(name):
+        return getattr(import_module(module), name)
     raise AttributeError(f"module 'unmagic.figures' has no figure {name!r}; it has {', '.join(sorted(_FIGURES))}")
 
 
 def __dir__():
-    return sorted([*globals(), *_FIGURES])
+    return sorted([*globals(), *__all__])

@@ -8,7 +8,7 @@ from docutils import nodes
 
 def _figures(app) -> list[Path]:
     folder = Path(app.srcdir) / "unmagic" / "figures" / "static"
-    return sorted(path for path in folder.glob("*") if path.suffix in {".js", ".css"})
+    return sorted(path for path in folder.glob("*") if path.suffix in {".js", ".css", ".json", ".safetensors"})
 
 
 def load_figures(app, pagename, templatename, context, doctree) -> None:
