@@ -87,6 +87,12 @@ def test_training_keeps_every_output_and_testing_two():
     assert found.testing_bytes == 4 * parameters + 4 * (16 + 8)
 
 
-def test_a_table_has_a_line_a_layer_and_the_sum():
-    text = str(zoo.budget(zoo.LeNet5(), (1, 32, 32)))
-    assert "PartialConv2d" in text and text.splitlines()[-1].split() == ["all", "60,000", "415,680"]
+def test_a_table_has_a_line_a_layer_the_sums_and_the_memory():
+    lines = str(zoo.budget(zoo.LeNet5(), (1, 32, 32))).splitlines()
+    assert lines[0].split() == ["layer", "kind", "output", "parameters", "MACs", "activations", "sees"]
+    assert lines[5].split() == ["features.4", "PartialConv2d", "16×10×10", "1,516", "240,000", "1,600", "14×14"]
+    assert len(lines) == 17 and lines[-2].split() == ["all", "60,000", "415,680", "16,298"]
+    # 12 bytes a parameter and 4 an output; LeNet's largest two neighbours are its first two maps
+    assert lines[-1] == (
+        "one input, float32: 0.8 MB to train (parameters, gradients, momentum 0.7 MB, outputs 65.2 kB), 0.3 MB to test"
+    )

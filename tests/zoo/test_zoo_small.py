@@ -1,11 +1,13 @@
 """The small variants train, can be exported and saved; unusual layers have the gradient they should."""
 
 from unmagic import data, zoo
-from unmagic.zoo.binary import SignStraightThrough, packed_bytes
+from unmagic.train import fit
+from unmagic.zoo.binary import SignStraightThrough, pack, packed_bytes, unpack_
 from unmagic.zoo.dirac import DiracConv2d
 from unmagic.zoo.fcn import as_convolution, upsampling
-from unmagic.zoo.googlenet import Outputs
+from unmagic.zoo.googlenet import with_heads
 from unmagic.zoo.highway import HighwayLayer
+from unmagic.zoo.initialization import he_
 from unmagic.zoo.lenet import C3_TABLE, RBF, PartialConv2d, TrainableSubsampling
 from unmagic.zoo.randwire import random_graph
 from unmagic.zoo.resnet import ZeroPad
@@ -25,11 +27,8 @@ def batch():
     return scenes.images, scenes.labels, scenes.masks
 
 
-def loss_of(output, labels):
-    if isinstance(output, Outputs):  # the paper's weight of the heads
-        main, *heads = (nn.functional.cross_entropy(part, labels) for part in output)
-        return main + 0.3 * sum(heads)
-    return nn.functional.cross_entropy(output, labels)
+def loss_of(net, images, labels):
+    return with_heads()(net, images, labels)[0]
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -40,29 +39,33 @@ def test_one_step_down_the_gradient_lowers_the_loss(name, batch):
     for module in net.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    before = loss_of(net(images), labels)
+    before = loss_of(net, images, labels)
     before.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
     length = torch.sqrt(sum((p.grad**2).sum() for p in net.parameters()))
     with torch.no_grad():
         for p in net.parameters():
             p -= 0.02 * p.grad / length
-        after = loss_of(net(images), labels)
+        after = loss_of(net, images, labels)
     # signs of weights and inputs are steps: there the straight-through gradient only points the way
     assert after < before + (0.01 if name == "XNOR" else 0.0)
 
 
-@pytest.mark.parametrize("name", SMALL)
+# what gives no logits can be exported and saved as well
+MORE = SMALL | {"FCN": segmenter, "LeNet5 with RBF": lambda: zoo.LeNet5(in_channels=3)}
+
+
+@pytest.mark.parametrize("name", MORE)
 def test_is_exported_and_saved_with_the_same_outputs(name, batch, tmp_path):
     torch.manual_seed(0)
-    net, images = SMALL[name]().eval(), batch[0][:2]
+    net, images = MORE[name]().eval(), batch[0][:2]
     with torch.no_grad():
         wanted = net(images)
-    assert wanted.shape == (2, 10)
+    assert wanted.shape[:2] == ((2, 2) if name == "FCN" else (2, 10))
     exported = torch.export.export(net, (images,)).module()
     torch.testing.assert_close(exported(images), wanted, rtol=1e-4, atol=1e-5)
     safetensors.torch.save_model(net, tmp_path / "net.safetensors")
-    again = SMALL[name]().eval()
+    again = MORE[name]().eval()
     safetensors.torch.load_model(again, tmp_path / "net.safetensors")
     torch.testing.assert_close(again(images), wanted)
 
@@ -81,6 +84,50 @@ def test_a_fully_convolutional_net_labels_each_pixel_and_learns_a_mask(batch):
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.75 * losses[0]
+
+
+def test_fit_trains_googlenet_with_its_heads_and_counts_what_the_end_says(batch):
+    images, labels, _ = batch
+    torch.manual_seed(0)
+    net = SMALL["GoogLeNet"]()
+    early = net.stem[0].weight.detach().clone()
+    outputs = net.train()(images)
+    losses = [nn.functional.cross_entropy(part, labels).item() for part in outputs]
+    value, logits = with_heads()(net.eval().train(), images, labels)
+    assert logits.shape == (32, 10) and value.item() == pytest.approx(losses[0] + 0.3 * sum(losses[1:]), rel=0.1)
+    history = fit(net, (images, labels), 2, objective=with_heads(), device="cpu", progress=False, learning_rate=0.01)
+    assert history["loss"][0] > 1.5 * losses[0] and history["accuracy"][0] <= 1
+    assert not net.stem[0].weight.equal(early)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("ResNet", lambda: (resnet_stages(zoo.resnet(18, widths=(4, 8, 8, 16))), (8, 8, 16))),
+        ("VGG", lambda: (vgg_stages(zoo.VGG("A", 10, widths=(4, 4, 8, 8, 16), hidden=8, size=64)), (8, 8, 16))),
+    ],
+    ids=["ResNet-18", "VGG A"],
+)
+@pytest.mark.parametrize("finest", [8, 16, 32])
+def test_fully_convolutional_heads_stand_on_any_backbone(name, make, finest):
+    """Finer scores begin at zero: at first each is the coarsest, enlarged to a label for each pixel."""
+    stages, channels = make()
+    net = zoo.FCN(stages, channels, 2, finest=finest).eval()
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found, coarsest = net(x), net.scores[-1](nn.Sequential(*stages)(x))
+    assert found.shape == (1, 2, 64, 64) and coarsest.shape == (1, 2, 2, 2)
+    assert len(net.scores) == {32: 1, 16: 2, 8: 3}[finest]
+    torch.testing.assert_close(found[..., 32, 32].sign(), coarsest.mean((2, 3)).sign())
+
+
+def resnet_stages(net):
+    return nn.Sequential(net.stem, net.stages[:2]), net.stages[2], net.stages[3]
+
+
+def vgg_stages(net):
+    ends = [i + 1 for i, module in enumerate(net.features) if isinstance(module, nn.MaxPool2d)]
+    return net.features[: ends[2]], net.features[ends[2] : ends[3]], net.features[ends[3] :]
 
 
 class TestLayers:
@@ -173,6 +220,30 @@ class TestLayers:
         assert packed_bytes(layer) == 8 * 4 * 9 // 8 + 4 * 4
         assert packed_bytes(nn.Linear(10, 3)) == 4 * 33
 
+    def test_alexnet_packed_is_31_65_times_smaller_and_10_3_with_first_and_last_layer_in_floats(self):
+        with torch.device("meta"):
+            net = zoo.AlexNet()
+        whole = 4 * sum(p.numel() for p in net.parameters())
+        ratios = [whole / packed_bytes(net, kind) for kind in ("own", "inner", "all")]
+        assert [round(ratios[0], 2), round(ratios[1], 1), round(ratios[2], 2)] == [1.0, 10.3, 31.65]
+        with pytest.raises(ValueError, match="wanted 'own', 'inner' or 'all'"):
+            packed_bytes(net, "some")
+
+    @pytest.mark.parametrize("name", ["Binary-Weight", "XNOR"])
+    def test_a_packed_file_holds_the_counted_bytes_and_gives_the_same_answers(self, name, batch, tmp_path):
+        torch.manual_seed(0)
+        net, images = SMALL[name](), batch[0]
+        net(images)  # running statistics of its own
+        net.eval()
+        path = tmp_path / "net.safetensors"
+        safetensors.torch.save_file(pack(net), path)
+        head = 8 + int.from_bytes(path.read_bytes()[:8], "little")  # of the file: its length, then names and shapes
+        buffers = sum(b.numel() * b.element_size() for b in net.buffers())
+        assert path.stat().st_size == head + packed_bytes(net) + buffers
+        again = unpack_(SMALL[name](), safetensors.torch.load_file(path)).eval()
+        with torch.no_grad():
+            torch.testing.assert_close(again(images), net(images), rtol=1e-4, atol=1e-5)
+
     @pytest.mark.parametrize("kind", ["WS", "ER", "BA"])
     def test_a_random_graph_is_connected_and_runs_one_way(self, kind):
         before = random_graph(kind, 20, 3)
@@ -198,6 +269,32 @@ class TestLayers:
         torch.testing.assert_close(upsampling(2, 2)(x)[inner].detach(), wanted[inner])
 
 
+def test_a_thousand_layers_learn_from_a_delta_orthogonal_start_and_hear_nothing_from_an_ordinary_one():
+    """On a few digits of 8×8; what the first of the layers hears is its gradient."""
+    part = data.digits("train")
+    images, labels = part.images[:64].reshape(-1, 1, 8, 8), part.labels[:64]
+    net = zoo.VanillaCNN(1000, 12, in_channels=1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=2e-3, momentum=0.9)
+
+    def loss_and_gradients():
+        net.zero_grad()
+        loss = nn.functional.cross_entropy(net(images), labels)
+        loss.backward()
+        return loss.item(), net.convolutions[0].weight.grad.norm().item()
+
+    torch.manual_seed(0)
+    he_(net)
+    _, ordinary = loss_and_gradients()
+    for convolution in net.convolutions:
+        zoo.delta_orthogonal_(convolution.weight)
+    before, orthogonal = loss_and_gradients()
+    for _ in range(5):
+        optimizer.step()
+        after, _ = loss_and_gradients()
+    assert ordinary < 1e-6 < 1e-3 < orthogonal
+    assert after < before - 0.005
+
+
 @pytest.mark.slow
 def test_a_vanilla_net_of_a_thousand_layers_learns(batch):
     images, labels, _ = batch
@@ -218,6 +315,7 @@ def test_a_vanilla_net_of_a_thousand_layers_learns(batch):
     ("make", "message"),
     [
         (lambda: zoo.AlexNet(size=32), "an input of 32 pixels leaves none"),
+        (lambda: zoo.AlexNet(without=(1,)), "wanted numbers from 3 to 7"),
         (lambda: zoo.VGG("F"), "wanted one of A, A-LRN, B, C, D, E"),
         (lambda: zoo.VGG("D", size=100), "wanted a multiple of 32"),
         (lambda: zoo.resnet(20), "wanted one of 18, 34, 50, 101, 152"),

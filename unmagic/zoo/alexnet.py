@@ -38,6 +38,8 @@ class AlexNet(nn.Module):
         size: height and width of the input, from which fc6 gets its size.
         norm: local response normalization after the first and the second layer.
         dropout: probability to drop a unit of fc6 and fc7.
+        without: layers that are left out, by their numbers from 3 to 7, as in the ablations of M. Zeiler and R. Fergus
+            (ECCV 2014, table 3): `without=(7,)` has 16.8 million parameters fewer, `without=(3, 4, 6, 7)` 51.1.
 
     The last feature map must hold at least one pixel; ValueError says how large the input has to be.
     """
@@ -53,8 +55,14 @@ class AlexNet(nn.Module):
         size: int = 227,
         norm: bool = True,
         dropout: float = 0.5,
+        without: tuple[int, ...] = (),
     ):
         super().__init__()
+        if not set(without) <= {3, 4, 5, 6, 7}:
+            raise ValueError(
+                f"AlexNet: without is {without}; wanted numbers from 3 to 7, the layers that keep the sides."
+            )
+        self.numbers = tuple(number for number in range(1, 9) if number not in without)
         c1, c2, c3, c4, c5 = widths
         kernel, stride, padding = stem
         side = last_side("AlexNet", size, stem)
@@ -62,7 +70,7 @@ class AlexNet(nn.Module):
         def normed() -> nn.Module:
             return response_norm() if norm else nn.Identity()
 
-        self.features = nn.Sequential(
+        layers: list[nn.Module] = [
             nn.Conv2d(in_channels, c1, kernel, stride, padding),  # (N, 96, 55, 55)
             nn.ReLU(),
             normed(),
@@ -71,24 +79,21 @@ class AlexNet(nn.Module):
             nn.ReLU(),
             normed(),
             nn.MaxPool2d(3, 2),  # (N, 256, 13, 13)
-            nn.Conv2d(c2, c3, 3, padding=1),  # (N, 384, 13, 13): the GPUs exchange their maps
-            nn.ReLU(),
-            nn.Conv2d(c3, c4, 3, padding=1, groups=groups),  # (N, 384, 13, 13)
-            nn.ReLU(),
-            nn.Conv2d(c4, c5, 3, padding=1, groups=groups),  # (N, 256, 13, 13)
-            nn.ReLU(),
-            nn.MaxPool2d(3, 2),  # (N, 256, 6, 6)
-        )
-        self.classifier = nn.Sequential(
-            nn.Flatten(),  # (N, 9216)
-            nn.Linear(c5 * side * side, hidden),  # fc6 (N, 4096)
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, hidden),  # fc7 (N, 4096)
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, classes),  # fc8 (N, 1000)
-        )
+        ]
+        channels = c2
+        # in the third the GPUs exchange their maps: (N, 384, 13, 13), then (N, 384, 13, 13) and (N, 256, 13, 13)
+        for number, width, paths in ((3, c3, 1), (4, c4, groups), (5, c5, groups)):
+            if number in self.numbers:
+                layers += [nn.Conv2d(channels, width, 3, padding=1, groups=paths), nn.ReLU()]
+                channels = width
+        self.features = nn.Sequential(*layers, nn.MaxPool2d(3, 2))  # (N, 256, 6, 6)
+        layers = [nn.Flatten()]  # (N, 9216)
+        units = channels * side * side
+        for number in (6, 7):  # fc6 and fc7, (N, 4096)
+            if number in self.numbers:
+                layers += [nn.Linear(units, hidden), nn.ReLU(), nn.Dropout(dropout)]
+                units = hidden
+        self.classifier = nn.Sequential(*layers, nn.Linear(units, classes))  # fc8 (N, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))
@@ -97,7 +102,7 @@ class AlexNet(nn.Module):
 def initialize_as_published(net: AlexNet) -> AlexNet:
     """Section 5: weights N(0, 0.01²); biases 1 in the second, fourth, fifth convolution, fc6 and fc7, else 0."""
     layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-    for number, layer in enumerate(layers, 1):
+    for number, layer in zip(net.numbers, layers, strict=True):
         nn.init.normal_(layer.weight, 0.0, 0.01)
         nn.init.constant_(layer.bias, float(number in (2, 4, 5, 6, 7)))
     return net

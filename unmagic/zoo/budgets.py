@@ -49,18 +49,24 @@ class Budget(typing.NamedTuple):
     testing_bytes: int
 
     def __str__(self) -> str:
-        head = ("layer", "kind", "output", "parameters", "MACs", "sees")
-        lines = [
-            (r.name, r.kind, "×".join(map(str, r.output)), f"{r.parameters:,}", f"{r.macs:,}", _side(r.receptive_field))
-            for r in self.rows
-        ]
-        lines.append(("all", "", "", f"{self.parameters:,}", f"{self.macs:,}", ""))
+        """A table: a line a layer, the sums, and the memory that one input takes."""
+        head = ("layer", "kind", "output", "parameters", "MACs", "activations", "sees")
+        lines = []
+        for r in self.rows:
+            numbers = (f"{n:,}" for n in (r.parameters, r.macs, r.activations))
+            lines.append((r.name, r.kind, "×".join(map(str, r.output)), *numbers, _side(r.receptive_field)))
+        activations = sum(r.activations for r in self.rows)
+        lines.append(("all", "", "", f"{self.parameters:,}", f"{self.macs:,}", f"{activations:,}", ""))
         widths = [max(len(line[i]) for line in (head, *lines)) for i in range(len(head))]
-        return "\n".join(
+        table = "\n".join(
             "  ".join(
                 text.ljust(w) if i < 3 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
-            )
+            ).rstrip()
             for line in (head, *lines)
+        )
+        return (
+            f"{table}\none input, float32: {_bytes(self.training_bytes)} to train (parameters, gradients, momentum "
+            f"{_bytes(12 * self.parameters)}, outputs {_bytes(4 * activations)}), {_bytes(self.testing_bytes)} to test"
         )
 
 
@@ -196,3 +202,7 @@ def _wider(operation: typing.Any, args: tuple, state: tuple) -> tuple:
 
 def _side(receptive_field: int | None) -> str:
     return "all" if receptive_field is None else f"{receptive_field}×{receptive_field}"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"

@@ -47,6 +47,10 @@ def as_convolution(linear: nn.Linear, channels: int, side: int) -> nn.Conv2d:
 class FCN(nn.Module):
     """FCN-32s, 16s or 8s. Input (N, C, H, W), sides multiples of the coarsest stride; output (N, classes, H, W).
 
+        net = zoo.resnet(18)
+        stages = (nn.Sequential(net.stem, net.stages[:2]), net.stages[2], net.stages[3])
+        zoo.FCN(stages, (128, 256, 512), classes=2)
+
     Args:
         stages: three modules in a row, whose outputs have an eighth, a sixteenth and a thirty-second of the input's
             sides (or any three, each half of the one before).

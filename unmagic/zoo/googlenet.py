@@ -8,6 +8,7 @@ dropout, loss weight 0.3).
 from unmagic.zoo.initialization import he_
 
 import typing
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -156,3 +157,21 @@ class GoogLeNet(nn.Module):
         x = self.inception5(self.inception4e(x)).mean(dim=(2, 3))  # (N, 1024)
         logits = self.classifier(x)  # (N, classes)
         return logits if first is None or second is None else Outputs(logits, first, second)
+
+
+def with_heads(weight: float = 0.3) -> Callable:
+    """Training with the auxiliary classifiers (section 5), an objective of `unmagic.train`: J + 0.3·J_4a + 0.3·J_4d.
+
+    `fit(net, data, 10, objective=googlenet.with_heads())`. For a net without heads it is J alone.
+
+    Returns:
+        a function of (model, images, labels) which gives the loss, (), and the logits of the end, (N, classes).
+    """
+
+    def objective(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = model(images)
+        logits, *heads = outputs if isinstance(outputs, Outputs) else (outputs,)
+        losses = [nn.functional.cross_entropy(each, labels) for each in (logits, *heads)]
+        return losses[0] + weight * sum(losses[1:]), logits
+
+    return objective
