@@ -2,7 +2,7 @@
 
 import { choice, colours, figureModule, h, Live, sharp, slider } from "./kit.js";
 import { countAt, grouped, memory, parseLayers, placeAt, rowToLookAt, sizeLimits } from "./budgets_layers.js";
-import { barUnder, drawBars, drawMemory, drawPicture, frame, PARTS, scaleOf, scene } from "./budgets_draw.js";
+import { barUnder, drawBars, drawMemory, drawPicture, frame, PARTS, pictureSize, scaleOf, scene } from "./budgets_draw.js";
 import { bytes, compare, exact, layerInWords, netInWords, shapeText, short, SHOWN } from "./budgets_words.js";
 import { STYLE } from "./budgets_style.js";
 
@@ -139,7 +139,7 @@ class Budgets extends Live {
 		const shown = h("div", side.root, totals, barsName, bars, layer.root,
 			h("div.look", map, h("div.words", title, text, seen)));
 		const body = h("tbody");
-		const table = h("table.rows", h("thead", h("tr", ...["Module, output", "Parameters", "Multiply–adds", "Sees"].map((words) => h("th", { scope: "col" }, words)))), body);
+		const table = h("table.rows", h("thead", h("tr", ...["Module, output", "Para\u00admeters", "Multiply–adds", "Sees"].map((words) => h("th", { scope: "col" }, words)))), body);
 		const summary = h("summary");
 		const details = h("details", { ontoggle: () => this.showRows(which) }, summary, table);
 		this.picking(bars, map, which);
@@ -214,11 +214,11 @@ class Budgets extends Live {
 			const colour = which === "first" ? "batch" : "stochastic";
 			const size = sharp(panel.bars);
 			drawBars(size.g, size, values[k++], { scale, chosen: net.chosen, all, tick: what.tick }, colour, ink);
-			const [rows, columns] = net.budget.input;
-			const key = `${rows} ${columns} ${ink.dark}`;
-			if (panel.sceneKey !== key) [panel.sceneKey, panel.scene] = [key, scene(rows, columns, ink)];
+			const { input } = net.budget;
+			const key = `${pictureSize(input)} ${ink.dark}`;
+			if (panel.sceneKey !== key) [panel.sceneKey, panel.scene] = [key, scene(pictureSize(input), ink)];
 			const on = sharp(panel.sight);
-			const [x, y] = drawPicture(on.g, on, panel.scene, net.group.main, this.get("place"), colour, ink);
+			const [x, y] = drawPicture(on.g, on, panel.scene, input, net.group.main, this.get("place"), colour, ink);
 			const inside = (at, n) => Math.max(0, Math.min(n, at));
 			panel.handle.style.translate = `${inside(x, on.width)}px ${inside(y, on.height)}px`;
 		}

@@ -7,6 +7,7 @@ import { placeAt } from "./budgets_layers.js";
 const FONT = "12px system-ui, sans-serif";
 const LEFT = 58; // for the labels of the axis
 const RIGHT = 6;
+const FINEST = 256; // pixels
 const MARGIN = 0.09; // around the picture, of the canvas: room for padding that is seen
 
 /** The bar under the pointer: its place from 0. */
@@ -113,8 +114,14 @@ export function drawMemory(g, { width, height }, bars, ink) {
 	});
 }
 
+/** The pixels of an input's picture; more than these nobody sees at that size. */
+export function pictureSize(input) {
+	const by = Math.min(1, FINEST / Math.max(...input));
+	return input.map((n) => Math.max(1, Math.round(n * by)));
+}
+
 /** A drawn scene as a picture of so many pixels, which it shows: sky, sun, hills, a house, a tree, a path. */
-export function scene(height, width, ink) {
+export function scene([height, width], ink) {
 	const canvas = document.createElement("canvas");
 	[canvas.width, canvas.height] = [width, height];
 	const g = canvas.getContext("2d");
@@ -158,8 +165,7 @@ export function frame({ width, height }, [rows, columns]) {
 }
 
 /** The picture, where the places of a row look, and what the one at `place` ([x, y], 0 … 1) sees. Returns that one's middle in CSS pixels. */
-export function drawPicture(g, size, picture, { sees, places }, place, colour, ink) {
-	const [rows, columns] = [picture.height, picture.width];
+export function drawPicture(g, size, picture, [rows, columns], { sees, places }, place, colour, ink) {
 	const { left, top, by } = frame(size, [rows, columns]);
 	g.fillStyle = ink.panel;
 	g.fillRect(0, 0, size.width, size.height);

@@ -32,7 +32,8 @@ ${ROOT} table th, ${ROOT} table td, ${ROOT} table th[scope="col"] { white-space:
 ${ROOT} table tbody td { font-weight: 600; }
 ${ROOT} .rows tbody td { font-weight: 400 !important; }
 ${ROOT} .rows { font-size: 0.8em; }
-${ROOT} .rows th:first-child { width: 37%; }
+${ROOT} .rows th:first-child { width: 36%; }
+${ROOT} .rows th:last-child { width: 14%; }
 ${ROOT} .rows small { display: block; color: var(--faint); font-size: 1em; }
 @container (min-width: 40rem) {
   ${ROOT} .nets.two { grid-template-columns: 1fr 1fr; }
