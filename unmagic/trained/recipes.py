@@ -126,8 +126,8 @@ RECIPES: dict[str, Recipe] = {
     "shapes_alexnet": Recipe(small_alexnet, {}, "shapes", 20000, 6, 0.001, "turned", "adam"),
     "shapes_vgg": Recipe(small_vgg, {}, "shapes", 16000, 8, 0.001, "turned", "adam"),
     "shapes_googlenet": Recipe(small_googlenet, {}, "shapes", 18000, 5, 0.001, "turned", "adam"),
-    "shapes_resnet": Recipe(zoo.cifar_resnet, CIFAR, "shapes", 20000, 8, 0.1, "turned", batch_size=128),
-    "shapes_plain": Recipe(zoo.plain, CIFAR, "shapes", 20000, 8, 0.1, "turned", batch_size=128),
+    "shapes_resnet": Recipe(zoo.cifar_resnet, CIFAR, "shapes", 20000, 13, 0.1, "turned", batch_size=128),
+    "shapes_plain": Recipe(zoo.plain, CIFAR, "shapes", 20000, 13, 0.1, "turned", batch_size=128),
     "shapes_densenet": Recipe(small_densenet, {}, "shapes", 18000, 6, 0.1, "turned", batch_size=64),
     "shapes_mobilenet": Recipe(small_mobilenet, {}, "shapes", 16000, 8, 0.05, "turned"),
     "shapes_robust": Recipe(
