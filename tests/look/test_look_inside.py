@@ -69,6 +69,26 @@ class TestInputs:
         assert share == 0.5 and dead.tolist() == [True, False]
 
 
+class TestCodes:
+    def test_maps_are_averaged_and_batches_change_nothing(self, nets, scenes):
+        net = nets["residual"]
+        found = look.codes(net, scenes.images, "stages", batch_size=5)
+        with torch.no_grad():
+            torch.testing.assert_close(found, net.stages(net.stem(scenes.images)).mean((2, 3)))
+            torch.testing.assert_close(look.codes(net, scenes.images, "classifier"), net(scenes.images))
+
+    def test_neighbours_stay_neighbours(self):
+        generator = torch.Generator().manual_seed(0)
+        group = torch.arange(3).repeat_interleave(20)
+        rows = torch.randn(3, 50, generator=generator)[group] * 2 + torch.randn(60, 50, generator=generator)
+        places = look.tsne(rows, perplexity=10)
+        assert places.shape == (60, 2) and places.equal(look.tsne(rows, perplexity=10))
+        distance = torch.cdist(places, places).fill_diagonal_(math.inf)
+        assert group[distance.argmin(1)].equal(group)
+        with pytest.raises(ValueError, match="a perplexity of 60 for 60 rows"):
+            look.tsne(rows, perplexity=60)
+
+
 class TestMadeImages:
     def test_the_class_model_of_a_linear_net_is_its_weight_over_twice_the_decay(self):
         net = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))

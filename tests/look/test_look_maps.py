@@ -256,6 +256,33 @@ def test_a_layer_without_maps_is_named(scenes):
         look.grad_cam(net, scenes.images, "classifier")
 
 
+def test_everything_stays_on_the_device_of_net_and_images():
+    """The meta device stands for a GPU: it refuses tensors of two devices, as a GPU does, and computes nothing."""
+    with torch.device("meta"):
+        net, images = zoo.cifar_resnet(8, width=4), torch.empty(3, 3, 32, 32)
+        labels = torch.empty(3, dtype=torch.int64)
+    fill = torch.empty(3, 8, 8, device="meta")
+    for maps in (
+        look.saliency(net, images),
+        look.saliency(net, images, 4),
+        look.cam(net, images, "stages", "classifier", labels),
+        look.grad_cam(net, images, "stages"),
+        look.grad_cam_plus_plus(net, images, "stages", 4),
+        look.resized(look.grad_cam(net, images, "stages"), (32, 32)),
+        look.occlusion(net, images, labels, window=8, stride=8),
+        look.occlusion(net, images, window=8, stride=8, fill=fill),
+        look.fgsm(net, images, labels, 0.1),
+        look.pgd(net, images, labels, 0.1, steps=2),
+        look.class_model(net, labels, (3, 32, 32), steps=1),
+        look.fooling_image(net, labels, (3, 32, 32), steps=1),
+        look.invert(net, "stages.0", images, steps=1)[0],
+        look.codes(net, images, "stages"),
+        look.insertion(net, images, images[:, 0], labels, steps=2),
+        look.adversarial(0.1)(net, images, labels)[0],
+    ):
+        assert maps.device.type == "meta"
+
+
 def test_maps_are_resized_to_the_inputs_pixels():
     maps = torch.arange(4.0).reshape(1, 2, 2)
     assert look.resized(maps, (4, 6)).shape == (1, 4, 6)

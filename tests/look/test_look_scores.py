@@ -82,3 +82,12 @@ def test_a_map_of_edges_survives_new_weights_and_a_gradient_does_not(nets, scene
     layers = [name for name, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert [row.layer for row in rows] == ["", *reversed(layers)]
     assert rows[0].likeness == pytest.approx(1.0) and rows[-1].likeness < 0.7
+
+
+def test_the_randomisation_test_is_repeatable_and_touches_no_seed(nets, scenes):
+    net, images, labels = nets["small VGG"], scenes.images[:2], scenes.labels[:2]
+    state = torch.get_rng_state()
+    one, other, again = (
+        look.randomisation_test(net, lambda n: look.saliency(n, images, labels), seed=seed) for seed in (1, 2, 1)
+    )
+    assert one == again != other and torch.get_rng_state().equal(state)

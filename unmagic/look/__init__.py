@@ -8,6 +8,7 @@ Every function leaves the net as it was: mode, gradients and hooks.
 """
 
 from unmagic.look.activations import evaluating, find_layer, recording, sparsity
+from unmagic.look.codes import codes, tsne
 from unmagic.look.filters import Health, grid, health
 from unmagic.look.fooling import adversarial, adversarial_loss, fgsm, fooling_image, minimal_change, pgd
 from unmagic.look.inputs import Firing, receptive_box, strongest
@@ -27,6 +28,7 @@ __all__ = [
     "best_iou",
     "cam",
     "class_model",
+    "codes",
     "deletion",
     "energy_inside",
     "evaluating",
@@ -53,4 +55,5 @@ __all__ = [
     "sparsity",
     "strongest",
     "total_variation",
+    "tsne",
 ]

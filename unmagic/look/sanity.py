@@ -22,7 +22,8 @@ class Randomised(typing.NamedTuple):
 def randomisation_test(
     model: nn.Module, explain: Callable[[nn.Module], Tensor], *, seed: int = 0, magnitude: bool = True
 ) -> list[Randomised]:
-    """Draws the weights anew, layer by layer from the output down, and compares the maps. The model is not changed.
+    """Draws weights of convolutions and linear layers anew, one after the other from the output down, and compares the
+    maps. The model is not changed.
 
     J. Adebayo, J. Gilmer, M. Muelly, I. Goodfellow, M. Hardt, B. Kim: Sanity checks for saliency maps. NeurIPS 2018,
     section 3 (cascading randomisation) and 4 (Spearman rank correlation). A map that stays the same does not show what
@@ -30,8 +31,7 @@ def randomisation_test(
 
     Args:
         explain: gives maps (N, H, W) of a net, e.g. `lambda net: look.saliency(net, images, labels)`. The classes must
-        be
-            given: a net with new weights would choose others.
+            be given: a net with new weights would choose others.
         magnitude: compare absolute values.
     """
     net = copy.deepcopy(model)
@@ -39,9 +39,11 @@ def randomisation_test(
     found = [Randomised("", 1.0)]
     layers = [(n, m) for n, m in net.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.random.default_generator.manual_seed(seed)
         for name, layer in reversed(layers):
-            layer.reset_parameters()
+            place = layer.weight.device
+            layer.cpu().reset_parameters()  # the same weights wherever the net lies, and no GPU's seed is touched
+            layer.to(place)
             after = explain(net).flatten(1)
             pair = (before.abs(), after.abs()) if magnitude else (before, after)
             found.append(Randomised(name, rank_correlation(*pair).mean().item()))
