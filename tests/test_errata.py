@@ -1,5 +1,7 @@
 """The errata page's proofs, against the numbers of the papers and nets built from torch's modules."""
 
+from unmagic import data, trained
+
 import pytest
 import torch
 from pages import run_page
@@ -117,3 +119,17 @@ def test_a_sorted_test_set_normalised_by_itself_loses_its_classes(glued):
     apart = stats.norm.cdf(1 / 0.5)  # means ±1, deviation ½
     assert glued["e-kept-statistics"] == pytest.approx(apart, abs=0.02)
     assert glued["e-sorted-statistics"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_saliency_is_higher_on_the_object_than_elsewhere_and_lies_mostly_elsewhere(glued):
+    images, labels, masks = data.shapes(250, split="test")
+    x = images.clone().requires_grad_()
+    scores = trained.load("shapes_live")(x)[torch.arange(250), labels]
+    slope = torch.autograd.grad(scores.sum(), x)[0].abs().max(dim=1).values.double()  # (250, 32, 32)
+    on = (slope * masks[:, 0]).sum((1, 2)) / slope.sum((1, 2))
+    assert glued["e-saliency-inside"] == pytest.approx(on.mean().item(), abs=1e-3)
+    assert glued["e-saliency-object"] == pytest.approx(masks.double().mean().item())
+    highest = slope.flatten(1).argmax(1)
+    assert glued["e-saliency-pointing"] == pytest.approx(
+        masks.flatten(1)[range(250), highest].double().mean().item(), abs=0.02
+    )
