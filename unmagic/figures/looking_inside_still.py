@@ -55,8 +55,8 @@ def words(seen: Seen, epsilon: float) -> str:
     return (
         f"A {H} × {W} {'colour' if C == 3 else 'grey'} picture that a small net takes for {seen.classes[before]} with "
         f"probability {seen.probabilities[before]:.2f}; beside it the probabilities of all {len(seen.classes)} "
-        f"classes, maps of where the net looks for {seen.classes[seen.target]} (saliency, occlusion, Grad-CAM), and the same "
-        f"picture moved by {epsilon:g} along the sign of the gradient, which the net takes for "
+        f"classes, maps of where the net looks for {seen.classes[seen.target]} (saliency, occlusion, Grad-CAM), and "
+        f"the same picture moved by {epsilon:g} along the sign of the gradient, which the net takes for "
         f"{seen.classes[after]} with probability {seen.afterwards[after]:.2f}."
     )
 
