@@ -51,8 +51,12 @@ def test_one_step_down_the_gradient_lowers_the_loss(name, batch):
     assert after < before + (0.01 if name == "XNOR" else 0.0)
 
 
-# what gives no logits can be exported and saved as well
-MORE = SMALL | {"FCN": segmenter, "LeNet5 with RBF": lambda: zoo.LeNet5(in_channels=3)}
+# more that can be exported and saved: what gives no logits, and another kind of block
+MORE = SMALL | {
+    "FCN": segmenter,
+    "LeNet5 with RBF": lambda: zoo.LeNet5(in_channels=3),
+    "ResNet, pre-activated": lambda: zoo.cifar_resnet(8, width=8, preactivation=True),
+}
 
 
 @pytest.mark.parametrize("name", MORE)
@@ -178,6 +182,28 @@ class TestLayers:
         net = zoo.cifar_resnet(8, width=8, zero_last_gamma=True)
         x = torch.rand(2, 8, 6, 6)
         torch.testing.assert_close(net.stages[0](x), x)
+
+    def test_a_pre_activated_block_begins_as_the_identity_on_any_input_and_can_leave_it(self):
+        """BasicBlock's ReLU after the sum stops what is negative; here the sum goes on as it is."""
+        torch.manual_seed(0)
+        net = zoo.cifar_resnet(8, width=8, zero_last_gamma=True, preactivation=True)
+        x = torch.randn(2, 8, 6, 6)
+        torch.testing.assert_close(net.stages[0](x), x)
+        ordinary = zoo.cifar_resnet(8, width=8, zero_last_gamma=True)
+        torch.testing.assert_close(ordinary.stages[0](x), torch.relu(x))
+        net(torch.randn(4, 3, 32, 32)).square().sum().backward()
+        assert net.stages[0][0].residual[-1][-1].weight.grad.abs().sum() > 0
+
+    def test_a_pre_activated_stage_gives_its_input_and_what_each_block_adds(self):
+        torch.manual_seed(0)
+        stage = zoo.cifar_resnet(20, width=8, preactivation=True).eval().stages[0]
+        x = torch.randn(2, 8, 6, 6)
+        added, y = [], x
+        with torch.no_grad():
+            for block in stage:
+                added.append(block.residual(y))
+                y = block(y)
+        torch.testing.assert_close(y, x + sum(added))
 
     def test_a_dirac_layer_begins_near_the_identity_and_folds_into_one_filter(self):
         layer = DiracConv2d(4, 4)

@@ -3,7 +3,8 @@
 K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition. CVPR 2016, table 1 (ImageNet), section
 4.2 (CIFAR-10: 6n + 2 layers) and section 3.3 (shortcuts: A pads with zeros and has no parameters, B projects where
 sizes change, C projects everywhere). ResNeXt: S. Xie, R. Girshick, P. Dollár, Z. Tu, K. He: Aggregated residual
-transformations for deep neural networks. CVPR 2017, table 1 (32 paths of width 4).
+transformations for deep neural networks. CVPR 2017, table 1 (32 paths of width 4). Pre-activation: K. He, X. Zhang, S.
+Ren, J. Sun: Identity mappings in deep residual networks. ECCV 2016, figure 4(e).
 """
 
 from unmagic.zoo.initialization import he_
@@ -67,6 +68,34 @@ class BasicBlock(nn.Module):
         return torch.relu(y if self.shortcut is None else y + self.shortcut(x))
 
 
+class PreActivationBlock(nn.Module):
+    """BN, ReLU, 3×3 convolution, twice, and nothing after the sum. Shapes as BasicBlock's.
+
+    y = x + F(x), exactly: so the output of a stage is the sum of its input and of what each block adds, and a block
+    that adds nothing is the identity for every input, where BasicBlock's ReLU after the sum stops negative numbers.
+    """
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, width: int, stride: int, shortcut: Shortcut, **_):
+        super().__init__()
+        self.residual = nn.Sequential(
+            norm_conv(in_channels, width, stride),  # (N, width, H/stride, W/stride)
+            norm_conv(width, width),
+        )
+        self.shortcut = make_shortcut(shortcut, in_channels, width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.residual(x)
+        return y if self.shortcut is None else y + self.shortcut(x)
+
+
+def norm_conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """Batch norm and ReLU, then a 3×3 convolution without bias."""
+    convolution = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+    return nn.Sequential(nn.BatchNorm2d(in_channels), nn.ReLU(), convolution)
+
+
 class Bottleneck(nn.Module):
     """1×1 down, 3×3, 1×1 up. Input (N, in_channels, H, W), output (N, 4·width, H/stride, W/stride).
 
@@ -109,19 +138,19 @@ class ResNet(nn.Module):
     """Stages of residual blocks between a stem and global average pooling. Output (N, classes).
 
     Args:
-        block: BasicBlock or Bottleneck.
+        block: BasicBlock, Bottleneck or PreActivationBlock; after blocks of the last kind come BN and ReLU.
         blocks: how many in each stage; each stage but the first halves the sides.
         widths: of each stage; a bottleneck's output is four times as wide.
         stem: "imagenet": 7×7 with stride 2 and 3×3 pooling with stride 2 (224 → 56); "small": one 3×3 convolution.
         shortcut: "A", "B", "C" (see the module), or "none" for the plain twin.
         zero_last_gamma: the last batch norm of each block begins with γ = 0, so that the block begins as the identity
-            (up to the ReLU after the sum).
+            (up to the ReLU after the sum). A PreActivationBlock ends in a convolution: then that begins with 0.
         options: of the block, such as `groups`.
     """
 
     def __init__(
         self,
-        block: type[BasicBlock] | type[Bottleneck],
+        block: type[BasicBlock] | type[Bottleneck] | type[PreActivationBlock],
         blocks: tuple[int, ...],
         widths: tuple[int, ...] = (64, 128, 256, 512),
         classes: int = 1000,
@@ -153,15 +182,17 @@ class ResNet(nn.Module):
                 channels = width * block.expansion
             stages.append(nn.Sequential(*stage))
         self.stages = nn.Sequential(*stages)
+        preactivated = block is PreActivationBlock
+        self.last = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()) if preactivated else nn.Identity()
         self.classifier = nn.Linear(channels, classes)
         he_(self, "fan_out")
         if zero_last_gamma:
             for module in self.modules():
-                if isinstance(module, BasicBlock | Bottleneck):
-                    nn.init.zeros_(module.residual[-1][1].weight)
+                if isinstance(module, BasicBlock | Bottleneck | PreActivationBlock):
+                    nn.init.zeros_(module.residual[-1][-1].weight)  # γ, or the convolution that stands last
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stages(self.stem(x))  # (N, C, H, W)
+        x = self.last(self.stages(self.stem(x)))  # (N, C, H, W)
         return self.classifier(x.mean(dim=(2, 3)))  # (N, classes)
 
 
@@ -175,17 +206,18 @@ def resnet(depth: int = 50, **options: typing.Any) -> ResNet:
     return ResNet(BasicBlock if depth < 50 else Bottleneck, BLOCKS[depth], **options)
 
 
-def cifar_resnet(depth: int = 20, width: int = 16, **options: typing.Any) -> ResNet:
+def cifar_resnet(depth: int = 20, width: int = 16, preactivation: bool = False, **options: typing.Any) -> ResNet:
     """The nets of section 4.2 for 32×32: 6n + 2 layers (20, 32, 44, 56, 110, 1202), three stages, shortcut A.
 
     Parameters: 269,722 for 20 layers, 853,018 for 56, 1,727,962 for 110. `shortcut="none"` gives the plain twin, with
-    as many. Options are ResNet's.
+    as many, `preactivation=True` the blocks of 2016. Options are ResNet's.
     """
     n, rest = divmod(depth - 2, 6)
     if rest or n < 1:
         raise ValueError(f"cifar_resnet: depth is {depth}; wanted 6n + 2, such as 20, 32, 44, 56 or 110.")
     defaults = {"classes": 10, "stem": "small", "shortcut": "A"}
-    return ResNet(BasicBlock, (n, n, n), (width, 2 * width, 4 * width), **(defaults | options))
+    block = PreActivationBlock if preactivation else BasicBlock
+    return ResNet(block, (n, n, n), (width, 2 * width, 4 * width), **(defaults | options))
 
 
 def plain(depth: int = 20, **options: typing.Any) -> ResNet:
