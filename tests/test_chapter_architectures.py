@@ -79,6 +79,11 @@ class TestTheLine:
     def test_lenet_has_the_papers_connections_and_parameters(self, glued):
         assert (glued["lenet-connections"], glued["lenet-parameters"]) == (340_908, 60_000)
 
+    def test_halves_of_the_trained_alexnet_differ_in_colour_no_more_than_by_chance(self, names, glued):
+        halves = names.colourful[:12], names.colourful[12:]
+        drawn = stats.permutation_test(halves, lambda a, b: abs(a.mean() - b.mean()), n_resamples=2000, rng=0)
+        assert glued["colour-chance"] == pytest.approx(drawn.pvalue, abs=0.04) and drawn.pvalue > 0.05
+
     def test_ablations_of_alexnet_remove_what_arithmetic_says(self, names):
         conv3, conv4 = 9 * 256 * 384 + 384, 9 * 192 * 384 + 384
         conv5_joined_to_conv2 = 9 * (384 - 256) // 2 * 256  # fewer inputs

@@ -1,6 +1,7 @@
 """The errata page's proofs, against the numbers of the papers and nets built from torch's modules."""
 
-from unmagic import data, trained
+from unmagic import data, trained, zoo
+from unmagic.zoo.binary import packed_bytes
 
 import pytest
 import torch
@@ -133,3 +134,11 @@ def test_saliency_is_higher_on_the_object_than_elsewhere_and_lies_mostly_elsewhe
     assert glued["e-saliency-pointing"] == pytest.approx(
         masks.flatten(1)[range(250), highest].double().mean().item(), abs=0.02
     )
+
+
+def test_alexnet_in_bits_is_as_large_as_its_packed_file(glued):
+    with torch.device("meta"):
+        net = zoo.AlexNet()
+    for name, which in (("e-packed-all", "all"), ("e-packed-ends", "inner")):
+        assert glued[name] == pytest.approx(4 * 60_965_224 / packed_bytes(net, which), rel=1e-9)
+    assert 31.6 < glued["e-packed-all"] < 32 and 10 < glued["e-packed-ends"] < 10.5
