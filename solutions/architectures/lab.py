@@ -186,7 +186,8 @@ def parameters(layers: list[Layer], input_shape: tuple[int, ...]) -> list[int]:
             out, kernel = sizes[:2]
             counts.append(out * (shapes[i][0] * kernel**2 + 1))
         elif kind == "fc":
-            counts.append(sizes[0] * (math.prod(shapes[i]) + 1))
+            (units,) = sizes
+            counts.append(units * (math.prod(shapes[i]) + 1))
         else:
             counts.append(0)
     return counts
@@ -204,7 +205,8 @@ def multiply_adds(layers: list[Layer], input_shape: tuple[int, ...]) -> list[int
         if kind == "conv":
             counts.append(math.prod(shapes[i + 1]) * shapes[i][0] * sizes[1] ** 2)
         elif kind == "fc":
-            counts.append(sizes[0] * math.prod(shapes[i]))
+            (units,) = sizes
+            counts.append(units * math.prod(shapes[i]))
         else:
             counts.append(0)
     return counts
@@ -854,7 +856,7 @@ def separable_weights(fi: int, fo: int, k: int) -> tuple[int, int]:
 def separable_saves(fo: int, k: int) -> bool:
     """Has the separable convolution of k×k to fo channels fewer weights than the full one?"""
     ### BEGIN SOLUTION
-    return k * k + fo < k * k * fo
+    return k > 1 and fo > 1  # k² + fo < k²·fo is (k² − 1)(fo − 1) > 1
     ### END SOLUTION
 
 
@@ -1509,9 +1511,8 @@ def binary_filters_gradient(grad: Tensor, w: Tensor) -> Tensor:
     """
     ### BEGIN SOLUTION
     alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)  # (K, 1, 1, 1)
-    signs = torch.where(w >= 0, 1.0, -1.0).to(w.dtype)
-    shared = (grad * signs).mean(dim=(1, 2, 3), keepdim=True)  # (K, 1, 1, 1): what reaches α, over n
-    return alpha * grad * (w.abs() <= 1) + signs * shared
+    to_alpha = torch.where(w >= 0, grad, -grad).mean(dim=(1, 2, 3), keepdim=True)  # (K, 1, 1, 1), over n
+    return alpha * grad * (w.abs() <= 1) + torch.where(w >= 0, to_alpha, -to_alpha)
     ### END SOLUTION
 
 
@@ -2699,7 +2700,8 @@ for row, name in enumerate(("residual", "plain")):
                 "The mean cross-entropy of the first batch before its step, in training mode: call net.train().",
                 "One step of SGD at the given rate, on this twin's own parameters, on the very batches that you are "
                 "given, in their order.",
-                "Each twin has an optimizer of its own, with momentum 0.9; gradients are set to zero before each backward pass.",
+                "Each twin has an optimizer of its own, with momentum 0.9; gradients are set to zero before each "
+                "backward pass.",
                 "Momentum 0.9 goes on from step to step: one optimizer for all steps of a twin.",
             )[step],
         )

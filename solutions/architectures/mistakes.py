@@ -53,32 +53,6 @@ def multiply_adds(layers, input_shape):
     return counts
 
 
-# %% mistake="kernel_not_squared" exercise="costs" fails="costs" hint="3·3"
-# k for k²
-def parameters(layers, input_shape):
-    shapes, counts = output_shapes(layers, input_shape), []
-    for i, (kind, *sizes) in enumerate(layers):
-        if kind == "conv":
-            counts.append(sizes[0] * (shapes[i][0] * sizes[1] + 1))
-        elif kind == "fc":
-            counts.append(sizes[0] * (math.prod(shapes[i]) + 1))
-        else:
-            counts.append(0)
-    return counts
-
-
-def multiply_adds(layers, input_shape):
-    shapes, counts = output_shapes(layers, input_shape), []
-    for i, (kind, *sizes) in enumerate(layers):
-        if kind == "conv":
-            counts.append(math.prod(shapes[i + 1]) * shapes[i][0] * sizes[1] ** 2)
-        elif kind == "fc":
-            counts.append(sizes[0] * math.prod(shapes[i]))
-        else:
-            counts.append(0)
-    return counts
-
-
 # %% mistake="one_filter_for_all_channels" exercise="costs" fails="costs" hint="channels"
 # a filter sees one channel only
 def parameters(layers, input_shape):
@@ -164,32 +138,6 @@ def parameters(layers, input_shape):
             counts.append(sizes[0] * (shapes[i][0] * sizes[1] ** 2 + 1))
         elif kind == "fc":
             counts.append(sizes[0] * (shapes[i][0] + 1))
-        else:
-            counts.append(0)
-    return counts
-
-
-def multiply_adds(layers, input_shape):
-    shapes, counts = output_shapes(layers, input_shape), []
-    for i, (kind, *sizes) in enumerate(layers):
-        if kind == "conv":
-            counts.append(math.prod(shapes[i + 1]) * shapes[i][0] * sizes[1] ** 2)
-        elif kind == "fc":
-            counts.append(sizes[0] * math.prod(shapes[i]))
-        else:
-            counts.append(0)
-    return counts
-
-
-# %% mistake="fc_without_bias" exercise="costs" fails="costs" hint="bias"
-# units have no bias
-def parameters(layers, input_shape):
-    shapes, counts = output_shapes(layers, input_shape), []
-    for i, (kind, *sizes) in enumerate(layers):
-        if kind == "conv":
-            counts.append(sizes[0] * (shapes[i][0] * sizes[1] ** 2 + 1))
-        elif kind == "fc":
-            counts.append(sizes[0] * (math.prod(shapes[i])))
         else:
             counts.append(0)
     return counts
@@ -355,84 +303,6 @@ def multiply_adds(layers, input_shape):
     return counts
 
 
-# %% mistake="relu_costs" exercise="costs" fails="costs:multiply_adds" hint="cost none"
-# a ReLU costs one for each number
-def parameters(layers, input_shape):
-    shapes, counts = output_shapes(layers, input_shape), []
-    for i, (kind, *sizes) in enumerate(layers):
-        if kind == "conv":
-            counts.append(sizes[0] * (shapes[i][0] * sizes[1] ** 2 + 1))
-        elif kind == "fc":
-            counts.append(sizes[0] * (math.prod(shapes[i]) + 1))
-        else:
-            counts.append(0)
-    return counts
-
-
-def multiply_adds(layers, input_shape):
-    shapes, counts = output_shapes(layers, input_shape), []
-    for i, (kind, *sizes) in enumerate(layers):
-        if kind == "conv":
-            counts.append(math.prod(shapes[i + 1]) * shapes[i][0] * sizes[1] ** 2)
-        elif kind == "fc":
-            counts.append(sizes[0] * math.prod(shapes[i]))
-        else:
-            counts.append(math.prod(shapes[i]))
-    return counts
-
-
-# %% mistake="fc_bias_costs" exercise="costs" fails="costs:multiply_adds" hint="bias"
-# counts a fully connected layer's biases
-def parameters(layers, input_shape):
-    shapes, counts = output_shapes(layers, input_shape), []
-    for i, (kind, *sizes) in enumerate(layers):
-        if kind == "conv":
-            counts.append(sizes[0] * (shapes[i][0] * sizes[1] ** 2 + 1))
-        elif kind == "fc":
-            counts.append(sizes[0] * (math.prod(shapes[i]) + 1))
-        else:
-            counts.append(0)
-    return counts
-
-
-def multiply_adds(layers, input_shape):
-    shapes, counts = output_shapes(layers, input_shape), []
-    for i, (kind, *sizes) in enumerate(layers):
-        if kind == "conv":
-            counts.append(math.prod(shapes[i + 1]) * shapes[i][0] * sizes[1] ** 2)
-        elif kind == "fc":
-            counts.append(sizes[0] * (math.prod(shapes[i]) + 1))
-        else:
-            counts.append(0)
-    return counts
-
-
-# %% mistake="one_output_channel" exercise="costs" fails="costs:multiply_adds" hint="out"
-# places of the output, but one filter only
-def parameters(layers, input_shape):
-    shapes, counts = output_shapes(layers, input_shape), []
-    for i, (kind, *sizes) in enumerate(layers):
-        if kind == "conv":
-            counts.append(sizes[0] * (shapes[i][0] * sizes[1] ** 2 + 1))
-        elif kind == "fc":
-            counts.append(sizes[0] * (math.prod(shapes[i]) + 1))
-        else:
-            counts.append(0)
-    return counts
-
-
-def multiply_adds(layers, input_shape):
-    shapes, counts = output_shapes(layers, input_shape), []
-    for i, (kind, *sizes) in enumerate(layers):
-        if kind == "conv":
-            counts.append(math.prod(shapes[i + 1][1:]) * shapes[i][0] * sizes[1] ** 2)
-        elif kind == "fc":
-            counts.append(sizes[0] * math.prod(shapes[i]))
-        else:
-            counts.append(0)
-    return counts
-
-
 # %% mistake="no_momentum" exercise="memory" fails="memory" hint="momentum"
 # value and gradient only
 def memory(parameters, activations, batch):
@@ -487,14 +357,6 @@ def memory(parameters, activations, batch):
     training = 4 * (3 * parameters + batch * sum(activations[1:]))
     largest = sum(sorted(activations)[-2:])
     return training, 4 * (parameters + batch * largest)
-
-
-# %% mistake="momentum_in_testing" exercise="memory" fails="memory" hint="Parameters once"
-# keeps gradients and momentum in testing
-def memory(parameters, activations, batch):
-    training = 4 * (3 * parameters + batch * sum(activations[1:]))
-    largest = max(a + b for a, b in itertools.pairwise(activations))
-    return training, 4 * (3 * parameters + batch * largest)
 
 
 # %% mistake="all_kept_in_testing" exercise="memory" fails="memory" hint="input with its output"
@@ -558,21 +420,6 @@ def receptive_fields(layers):
     return sides
 
 
-# %% mistake="strides_added" exercise="receptive_fields" fails="receptive_fields" hint="multiply"
-# adds strides up
-def receptive_fields(layers):
-    side, jump, sides = 1, 1, []
-    for kind, *sizes in layers:
-        if kind == "fc":
-            side = None
-        elif kind != "relu":
-            kernel, stride = sizes[1:3] if kind == "conv" else sizes
-            side += (kernel - 1) * jump
-            jump += stride - 1
-        sides.append(side)
-    return sides
-
-
 # %% mistake="pooling_sees_nothing" exercise="receptive_fields" fails="receptive_fields" hint="pooling"
 # leaves out poolings
 def receptive_fields(layers):
@@ -585,22 +432,6 @@ def receptive_fields(layers):
             side += (kernel - 1) * jump
             jump *= stride
         sides.append(side)
-    return sides
-
-
-# %% mistake="relu_left_out" exercise="receptive_fields" fails="receptive_fields" hint="ReLU"
-# no entry for a ReLU
-def receptive_fields(layers):
-    side, jump, sides = 1, 1, []
-    for kind, *sizes in layers:
-        if kind == "fc":
-            side = None
-        elif kind != "relu":
-            kernel, stride = sizes[1:3] if kind == "conv" else sizes
-            side += (kernel - 1) * jump
-            jump *= stride
-        if kind != "relu":
-            sides.append(side)
     return sides
 
 
@@ -812,114 +643,6 @@ def blueprint(text):
     return layers
 
 
-# %% mistake="one_digit" exercise="blueprint" fails="blueprint" hint="several digits"
-# takes the first digit of a number
-def blueprint(text):
-    tokens = tokens_of(text)
-
-    def take(*wanted):
-        token, column = tokens[0]
-        if ("a number" if token.isdecimal() else token) not in wanted:
-            raise ValueError(f"column {column}: found {token}, wanted {' or '.join(wanted)}")
-        del tokens[0]
-        return token
-
-    def times(part):
-        take("*")
-        return part * int(take("a number")[0])
-
-    layers = [take("INPUT")]
-    take("->")
-    opening = ("[", "FC")
-    while take(*opening) == "[":
-        if take(*opening) == "FC":
-            take("->"), take("RELU"), take("]")
-            layers += times(["FC", "RELU"])
-            opening = ("FC",)
-        else:
-            take("CONV"), take("->"), take("RELU"), take("]")
-            stage = times(["CONV", "RELU"])
-            if take("->", "]") == "->":
-                stage.append(take("POOL"))
-                take("]")
-            layers += times(stage)
-        take("->")
-    take("the end")
-    return [*layers, "FC"]
-
-
-# %% mistake="at_least_once" exercise="blueprint" fails="blueprint" hint="0"
-# a number of 0 counts as 1
-def blueprint(text):
-    tokens = tokens_of(text)
-
-    def take(*wanted):
-        token, column = tokens[0]
-        if ("a number" if token.isdecimal() else token) not in wanted:
-            raise ValueError(f"column {column}: found {token}, wanted {' or '.join(wanted)}")
-        del tokens[0]
-        return token
-
-    def times(part):
-        take("*")
-        return part * max(1, int(take("a number")))
-
-    layers = [take("INPUT")]
-    take("->")
-    opening = ("[", "FC")
-    while take(*opening) == "[":
-        if take(*opening) == "FC":
-            take("->"), take("RELU"), take("]")
-            layers += times(["FC", "RELU"])
-            opening = ("FC",)
-        else:
-            take("CONV"), take("->"), take("RELU"), take("]")
-            stage = times(["CONV", "RELU"])
-            if take("->", "]") == "->":
-                stage.append(take("POOL"))
-                take("]")
-            layers += times(stage)
-        take("->")
-    take("the end")
-    return [*layers, "FC"]
-
-
-# %% mistake="text_back" exercise="blueprint" fails="blueprint" hint="list"
-# joins the layers to a text
-def blueprint(text):
-    tokens = tokens_of(text)
-
-    def take(*wanted):
-        token, column = tokens[0]
-        if ("a number" if token.isdecimal() else token) not in wanted:
-            raise ValueError(f"column {column}: found {token}, wanted {' or '.join(wanted)}")
-        del tokens[0]
-        return token
-
-    def times(part):
-        take("*")
-        return part * int(take("a number"))
-
-    layers = [take("INPUT")]
-    take("->")
-    opening = ("[", "FC")
-    while take(*opening) == "[":
-        if take(*opening) == "FC":
-            take("->"), take("RELU"), take("]")
-            layers += times(["FC", "RELU"])
-            opening = ("FC",)
-        else:
-            take("CONV"), take("->"), take("RELU"), take("]")
-            stage = times(["CONV", "RELU"])
-            if take("->", "]") == "->":
-                stage.append(take("POOL"))
-                take("]")
-            layers += times(stage)
-        take("->")
-    take("the end")
-    return " ".join([*layers, "FC"])
-
-
 # %% mistake="one_stage" exercise="blueprint" fails="blueprint" hint="Several stages"
 # after a stage only a head may come
 def blueprint(text):
@@ -1092,44 +815,6 @@ def blueprint(text):
         token, column = tokens[0]
         if ("a number" if token.isdecimal() else token) not in wanted:
             raise ValueError(f"column {column}: {token} is wrong")
-        del tokens[0]
-        return token
-
-    def times(part):
-        take("*")
-        return part * int(take("a number"))
-
-    layers = [take("INPUT")]
-    take("->")
-    opening = ("[", "FC")
-    while take(*opening) == "[":
-        if take(*opening) == "FC":
-            take("->"), take("RELU"), take("]")
-            layers += times(["FC", "RELU"])
-            opening = ("FC",)
-        else:
-            take("CONV"), take("->"), take("RELU"), take("]")
-            stage = times(["CONV", "RELU"])
-            if take("->", "]") == "->":
-                stage.append(take("POOL"))
-                take("]")
-            layers += times(stage)
-        take("->")
-    take("the end")
-    return [*layers, "FC"]
-
-
-# %% mistake="offers_everything" exercise="blueprint" fails="blueprint:errors" hint="grammar allows"
-# offers all tokens there are
-def blueprint(text):
-    tokens = tokens_of(text)
-
-    def take(*wanted):
-        token, column = tokens[0]
-        if ("a number" if token.isdecimal() else token) not in wanted:
-            raise ValueError(
-                f"column {column}: found {token}, wanted one of INPUT CONV RELU POOL FC -> [ ] * a number or the end"
-            )
         del tokens[0]
         return token
 
@@ -1378,20 +1063,6 @@ def full_kernel(depthwise, pointwise):
     return pointwise[:, :, None, None] * depthwise
 
 
-# %% mistake="depthwise_of_outputs" exercise="separable" fails="separable" hint="fi channels"
-# a depthwise filter for each output channel
-def separable_weights(fi, fo, k):
-    return k * k * fi * fo, k * k * fo + fi * fo
-
-
-def separable_saves(fo, k):
-    return k * k + fo < k * k * fo
-
-
-def full_kernel(depthwise, pointwise):
-    return pointwise[:, :, None, None] * depthwise
-
-
 # %% mistake="with_biases" exercise="separable" fails="separable" hint="no biases"
 # counts biases
 def separable_weights(fi, fo, k):
@@ -1410,20 +1081,6 @@ def full_kernel(depthwise, pointwise):
 # the separable count first
 def separable_weights(fi, fo, k):
     return k * k * fi + fi * fo, k * k * fi * fo
-
-
-def separable_saves(fo, k):
-    return k * k + fo < k * k * fo
-
-
-def full_kernel(depthwise, pointwise):
-    return pointwise[:, :, None, None] * depthwise
-
-
-# %% mistake="kernel_not_squared" exercise="separable" fails="separable" hint="k²"
-# k for k²
-def separable_weights(fi, fo, k):
-    return k * fi * fo, k * k * fi + fi * fo
 
 
 def separable_saves(fo, k):
@@ -1490,20 +1147,6 @@ def full_kernel(depthwise, pointwise):
     return (pointwise[:, :, None, None] * depthwise).transpose(0, 1)
 
 
-# %% mistake="no_pictures" exercise="separable" fails="separable:kernel" hint="picture"
-# adds the two instead of scaling
-def separable_weights(fi, fo, k):
-    return k * k * fi * fo, k * k * fi + fi * fo
-
-
-def separable_saves(fo, k):
-    return k * k + fo < k * k * fo
-
-
-def full_kernel(depthwise, pointwise):
-    return pointwise[:, :, None, None] + depthwise
-
-
 # %% mistake="sums_the_channels" exercise="separable" fails="separable:kernel" hint="pair"
 # a sum over the input channels, as if only the result counted
 def separable_weights(fi, fo, k):
@@ -1533,41 +1176,11 @@ def vgg_stage(in_channels, out_channels, n):
     return nn.Sequential(*layers, nn.MaxPool2d(2))
 
 
-# %% mistake="side_of_3n" exercise="vgg_stage" fails="vgg_stage" hint="one pixel further"
-# three pixels for every layer
-def stack_or_single(channels, n):
-    side = 3 * n
-    return side, 9 * n * channels**2, side**2 * channels**2
-
-
-def vgg_stage(in_channels, out_channels, n):
-    layers = []
-    for place in range(n):
-        layers.append(nn.Conv2d(out_channels if place else in_channels, out_channels, 3, padding=1))
-        layers.append(nn.ReLU())
-    return nn.Sequential(*layers, nn.MaxPool2d(2))
-
-
 # %% mistake="row_of_one" exercise="vgg_stage" fails="vgg_stage" hint="n layers"
 # the weights of one 3×3
 def stack_or_single(channels, n):
     side = 2 * n + 1
     return side, 9 * channels**2, side**2 * channels**2
-
-
-def vgg_stage(in_channels, out_channels, n):
-    layers = []
-    for place in range(n):
-        layers.append(nn.Conv2d(out_channels if place else in_channels, out_channels, 3, padding=1))
-        layers.append(nn.ReLU())
-    return nn.Sequential(*layers, nn.MaxPool2d(2))
-
-
-# %% mistake="side_not_squared" exercise="vgg_stage" fails="vgg_stage" hint="square of the side"
-# the side for its square
-def stack_or_single(channels, n):
-    side = 2 * n + 1
-    return side, 9 * n * channels**2, side * channels**2
 
 
 def vgg_stage(in_channels, out_channels, n):
@@ -1696,49 +1309,6 @@ def vgg_stage(in_channels, out_channels, n):
         layers.append(nn.Conv2d(out_channels if place else in_channels, out_channels, 3, padding=1, bias=False))
         layers.append(nn.ReLU())
     return nn.Sequential(*layers, nn.MaxPool2d(2))
-
-
-# %% mistake="one_layer_too_many" exercise="vgg_stage" fails="vgg_stage:module" hint="n convolutions"
-# counts the first convolution besides
-def stack_or_single(channels, n):
-    side = 2 * n + 1
-    return side, 9 * n * channels**2, side**2 * channels**2
-
-
-def vgg_stage(in_channels, out_channels, n):
-    layers = []
-    for place in range(n + 1):
-        layers.append(nn.Conv2d(out_channels if place else in_channels, out_channels, 3, padding=1))
-        layers.append(nn.ReLU())
-    return nn.Sequential(*layers, nn.MaxPool2d(2))
-
-
-# %% mistake="pooling_of_three" exercise="vgg_stage" fails="vgg_stage:module" hint="2×2"
-# windows of 3×3 that overlap
-def stack_or_single(channels, n):
-    side = 2 * n + 1
-    return side, 9 * n * channels**2, side**2 * channels**2
-
-
-def vgg_stage(in_channels, out_channels, n):
-    layers = []
-    for place in range(n):
-        layers.append(nn.Conv2d(out_channels if place else in_channels, out_channels, 3, padding=1))
-        layers.append(nn.ReLU())
-    return nn.Sequential(*layers, nn.MaxPool2d(3, 2, 1))
-
-
-# %% mistake="layers_reused" exercise="vgg_stage" fails="vgg_stage:module" hint="n convolutions"
-# the same convolution again and again
-def stack_or_single(channels, n):
-    side = 2 * n + 1
-    return side, 9 * n * channels**2, side**2 * channels**2
-
-
-def vgg_stage(in_channels, out_channels, n):
-    first = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-    again = [nn.Conv2d(out_channels, out_channels, 3, padding=1), nn.ReLU()]
-    return nn.Sequential(first, nn.ReLU(), *again * (n - 1), nn.MaxPool2d(2))
 
 
 # %% mistake="naive_drops_pooling" exercise="inception" fails="inception" hint="keeps the channels"
@@ -1922,93 +1492,6 @@ class Inception(nn.Module):
         return torch.cat([self.one(x).relu(), three, five, pooled], dim=1)
 
 
-# %% mistake="projection_free" exercise="inception" fails="inception" hint="Six layers"
-# forgets the projection's parameters
-def inception_counts(channels, sizes, reduced):
-    n1, r3, n3, r5, n5, p = sizes
-    layers = [(channels, n1, 1), (channels, n3, 3), (channels, n5, 5)]
-    if reduced:
-        layers = [(channels, n1, 1), (channels, r3, 1), (r3, n3, 3), (channels, r5, 1), (r5, n5, 5)]
-    out = n1 + n3 + n5 + (p if reduced else channels)
-    return out, sum(to * (come * kernel**2 + 1) for come, to, kernel in layers)
-
-
-class Inception(nn.Module):
-    def __init__(self, channels, sizes):
-        super().__init__()
-        n1, r3, n3, r5, n5, p = sizes
-        self.one = nn.Conv2d(channels, n1, 1)
-        self.reduce3 = nn.Conv2d(channels, r3, 1)
-        self.three = nn.Conv2d(r3, n3, 3, padding=1)
-        self.reduce5 = nn.Conv2d(channels, r5, 1)
-        self.five = nn.Conv2d(r5, n5, 5, padding=2)
-        self.project = nn.Conv2d(channels, p, 1)
-
-    def forward(self, x):
-        three = self.three(self.reduce3(x).relu()).relu()
-        five = self.five(self.reduce5(x).relu()).relu()
-        pooled = self.project(F.max_pool2d(x, 3, stride=1, padding=1)).relu()
-        return torch.cat([self.one(x).relu(), three, five, pooled], dim=1)
-
-
-# %% mistake="exchanged" exercise="inception" fails="inception" hint="channels"
-# parameters first
-def inception_counts(channels, sizes, reduced):
-    n1, r3, n3, r5, n5, p = sizes
-    layers = [(channels, n1, 1), (channels, n3, 3), (channels, n5, 5)]
-    if reduced:
-        layers = [(channels, n1, 1), (channels, r3, 1), (r3, n3, 3), (channels, r5, 1), (r5, n5, 5), (channels, p, 1)]
-    out = n1 + n3 + n5 + (p if reduced else channels)
-    return sum(to * (come * kernel**2 + 1) for come, to, kernel in layers), out
-
-
-class Inception(nn.Module):
-    def __init__(self, channels, sizes):
-        super().__init__()
-        n1, r3, n3, r5, n5, p = sizes
-        self.one = nn.Conv2d(channels, n1, 1)
-        self.reduce3 = nn.Conv2d(channels, r3, 1)
-        self.three = nn.Conv2d(r3, n3, 3, padding=1)
-        self.reduce5 = nn.Conv2d(channels, r5, 1)
-        self.five = nn.Conv2d(r5, n5, 5, padding=2)
-        self.project = nn.Conv2d(channels, p, 1)
-
-    def forward(self, x):
-        three = self.three(self.reduce3(x).relu()).relu()
-        five = self.five(self.reduce5(x).relu()).relu()
-        pooled = self.project(F.max_pool2d(x, 3, stride=1, padding=1)).relu()
-        return torch.cat([self.one(x).relu(), three, five, pooled], dim=1)
-
-
-# %% mistake="kernels_not_squared" exercise="inception" fails="inception" hint="3×3"
-# k for k²
-def inception_counts(channels, sizes, reduced):
-    n1, r3, n3, r5, n5, p = sizes
-    layers = [(channels, n1, 1), (channels, n3, 3), (channels, n5, 5)]
-    if reduced:
-        layers = [(channels, n1, 1), (channels, r3, 1), (r3, n3, 3), (channels, r5, 1), (r5, n5, 5), (channels, p, 1)]
-    out = n1 + n3 + n5 + (p if reduced else channels)
-    return out, sum(to * (come * kernel + 1) for come, to, kernel in layers)
-
-
-class Inception(nn.Module):
-    def __init__(self, channels, sizes):
-        super().__init__()
-        n1, r3, n3, r5, n5, p = sizes
-        self.one = nn.Conv2d(channels, n1, 1)
-        self.reduce3 = nn.Conv2d(channels, r3, 1)
-        self.three = nn.Conv2d(r3, n3, 3, padding=1)
-        self.reduce5 = nn.Conv2d(channels, r5, 1)
-        self.five = nn.Conv2d(r5, n5, 5, padding=2)
-        self.project = nn.Conv2d(channels, p, 1)
-
-    def forward(self, x):
-        three = self.three(self.reduce3(x).relu()).relu()
-        five = self.five(self.reduce5(x).relu()).relu()
-        pooled = self.project(F.max_pool2d(x, 3, stride=1, padding=1)).relu()
-        return torch.cat([self.one(x).relu(), three, five, pooled], dim=1)
-
-
 # %% mistake="no_relu_after_reduction" exercise="inception" fails="inception:module" hint="follows the reduction"
 # no ReLU between reduction and convolution
 def inception_counts(channels, sizes, reduced):
@@ -2034,35 +1517,6 @@ class Inception(nn.Module):
     def forward(self, x):
         three = self.three(self.reduce3(x)).relu()
         five = self.five(self.reduce5(x).relu()).relu()
-        pooled = self.project(F.max_pool2d(x, 3, stride=1, padding=1)).relu()
-        return torch.cat([self.one(x).relu(), three, five, pooled], dim=1)
-
-
-# %% mistake="no_relu_after_reduction_5" exercise="inception" fails="inception:module" hint="follows the reduction"
-# no ReLU between the reduction and 5×5
-def inception_counts(channels, sizes, reduced):
-    n1, r3, n3, r5, n5, p = sizes
-    layers = [(channels, n1, 1), (channels, n3, 3), (channels, n5, 5)]
-    if reduced:
-        layers = [(channels, n1, 1), (channels, r3, 1), (r3, n3, 3), (channels, r5, 1), (r5, n5, 5), (channels, p, 1)]
-    out = n1 + n3 + n5 + (p if reduced else channels)
-    return out, sum(to * (come * kernel**2 + 1) for come, to, kernel in layers)
-
-
-class Inception(nn.Module):
-    def __init__(self, channels, sizes):
-        super().__init__()
-        n1, r3, n3, r5, n5, p = sizes
-        self.one = nn.Conv2d(channels, n1, 1)
-        self.reduce3 = nn.Conv2d(channels, r3, 1)
-        self.three = nn.Conv2d(r3, n3, 3, padding=1)
-        self.reduce5 = nn.Conv2d(channels, r5, 1)
-        self.five = nn.Conv2d(r5, n5, 5, padding=2)
-        self.project = nn.Conv2d(channels, p, 1)
-
-    def forward(self, x):
-        three = self.three(self.reduce3(x).relu()).relu()
-        five = self.five(self.reduce5(x)).relu()
         pooled = self.project(F.max_pool2d(x, 3, stride=1, padding=1)).relu()
         return torch.cat([self.one(x).relu(), three, five, pooled], dim=1)
 
@@ -2094,35 +1548,6 @@ class Inception(nn.Module):
         five = self.five(self.reduce5(x).relu()).relu()
         pooled = self.project(F.max_pool2d(x, 3, stride=1, padding=1)).relu()
         return torch.cat([pooled, self.one(x).relu(), three, five], dim=1)
-
-
-# %% mistake="five_before_three" exercise="inception" fails="inception:module" hint="3×3"
-# 5×5 before 3×3
-def inception_counts(channels, sizes, reduced):
-    n1, r3, n3, r5, n5, p = sizes
-    layers = [(channels, n1, 1), (channels, n3, 3), (channels, n5, 5)]
-    if reduced:
-        layers = [(channels, n1, 1), (channels, r3, 1), (r3, n3, 3), (channels, r5, 1), (r5, n5, 5), (channels, p, 1)]
-    out = n1 + n3 + n5 + (p if reduced else channels)
-    return out, sum(to * (come * kernel**2 + 1) for come, to, kernel in layers)
-
-
-class Inception(nn.Module):
-    def __init__(self, channels, sizes):
-        super().__init__()
-        n1, r3, n3, r5, n5, p = sizes
-        self.one = nn.Conv2d(channels, n1, 1)
-        self.reduce3 = nn.Conv2d(channels, r3, 1)
-        self.three = nn.Conv2d(r3, n3, 3, padding=1)
-        self.reduce5 = nn.Conv2d(channels, r5, 1)
-        self.five = nn.Conv2d(r5, n5, 5, padding=2)
-        self.project = nn.Conv2d(channels, p, 1)
-
-    def forward(self, x):
-        three = self.three(self.reduce3(x).relu()).relu()
-        five = self.five(self.reduce5(x).relu()).relu()
-        pooled = self.project(F.max_pool2d(x, 3, stride=1, padding=1)).relu()
-        return torch.cat([self.one(x).relu(), five, three, pooled], dim=1)
 
 
 # %% mistake="added_up" exercise="inception" fails="inception:module" hint="Sizes of tensors must match"
@@ -2386,35 +1811,6 @@ class Inception(nn.Module):
         return torch.cat([self.one(x), three, five, pooled], dim=1)
 
 
-# %% mistake="no_relu_after_pooling" exercise="inception" fails="inception:module" hint="ReLU"
-# the projection without ReLU
-def inception_counts(channels, sizes, reduced):
-    n1, r3, n3, r5, n5, p = sizes
-    layers = [(channels, n1, 1), (channels, n3, 3), (channels, n5, 5)]
-    if reduced:
-        layers = [(channels, n1, 1), (channels, r3, 1), (r3, n3, 3), (channels, r5, 1), (r5, n5, 5), (channels, p, 1)]
-    out = n1 + n3 + n5 + (p if reduced else channels)
-    return out, sum(to * (come * kernel**2 + 1) for come, to, kernel in layers)
-
-
-class Inception(nn.Module):
-    def __init__(self, channels, sizes):
-        super().__init__()
-        n1, r3, n3, r5, n5, p = sizes
-        self.one = nn.Conv2d(channels, n1, 1)
-        self.reduce3 = nn.Conv2d(channels, r3, 1)
-        self.three = nn.Conv2d(r3, n3, 3, padding=1)
-        self.reduce5 = nn.Conv2d(channels, r5, 1)
-        self.five = nn.Conv2d(r5, n5, 5, padding=2)
-        self.project = nn.Conv2d(channels, p, 1)
-
-    def forward(self, x):
-        three = self.three(self.reduce3(x).relu()).relu()
-        five = self.five(self.reduce5(x).relu()).relu()
-        pooled = self.project(F.max_pool2d(x, 3, stride=1, padding=1))
-        return torch.cat([self.one(x).relu(), three, five, pooled], dim=1)
-
-
 # %% mistake="ready_made" exercise="inception" fails="inception:module" hint="six layers"
 # somebody else's module
 def inception_counts(channels, sizes, reduced):
@@ -2494,26 +1890,6 @@ def block_kernel(w, groups):
     return full
 
 
-# %% mistake="first_part_only" exercise="groups" fails="groups" hint="first C/g channels"
-# all filters see the first channels
-def grouped_conv2d(conv, x, w, groups, padding=0):
-    if x.shape[1] % groups or w.shape[0] % groups:
-        raise ValueError(f"{x.shape[1]} channels and {w.shape[0]} filters do not fit into {groups} groups")
-    if x.shape[1] != w.shape[1] * groups:
-        raise ValueError(f"{x.shape[1]} channels, and weights for {w.shape[1] * groups}")
-    parts, filters = x.chunk(groups, dim=1), w.chunk(groups)
-    return torch.cat([conv(parts[0], filters[i], padding) for i in range(groups)], dim=1)
-
-
-def block_kernel(w, groups):
-    out, come, rows, columns = w.shape
-    full = w.new_zeros(out, come * groups, rows, columns)
-    each = out // groups
-    for i in range(groups):
-        full[i * each : (i + 1) * each, i * come : (i + 1) * come] = w[i * each : (i + 1) * each]
-    return full
-
-
 # %% mistake="summed" exercise="groups" fails="groups" hint="joined"
 # adds the parts up
 def grouped_conv2d(conv, x, w, groups, padding=0):
@@ -2543,46 +1919,6 @@ def grouped_conv2d(conv, x, w, groups, padding=0):
         raise ValueError(f"{x.shape[1]} channels, and weights for {w.shape[1] * groups}")
     parts, filters = x.chunk(groups, dim=1), w.chunk(groups)
     return torch.cat([conv(parts[i], filters[i]) for i in range(groups)], dim=1)
-
-
-def block_kernel(w, groups):
-    out, come, rows, columns = w.shape
-    full = w.new_zeros(out, come * groups, rows, columns)
-    each = out // groups
-    for i in range(groups):
-        full[i * each : (i + 1) * each, i * come : (i + 1) * come] = w[i * each : (i + 1) * each]
-    return full
-
-
-# %% mistake="joined_as_pictures" exercise="groups" fails="groups" hint="dim=1"
-# joins along the batch
-def grouped_conv2d(conv, x, w, groups, padding=0):
-    if x.shape[1] % groups or w.shape[0] % groups:
-        raise ValueError(f"{x.shape[1]} channels and {w.shape[0]} filters do not fit into {groups} groups")
-    if x.shape[1] != w.shape[1] * groups:
-        raise ValueError(f"{x.shape[1]} channels, and weights for {w.shape[1] * groups}")
-    parts, filters = x.chunk(groups, dim=1), w.chunk(groups)
-    return torch.cat([conv(parts[i], filters[i], padding) for i in range(groups)])
-
-
-def block_kernel(w, groups):
-    out, come, rows, columns = w.shape
-    full = w.new_zeros(out, come * groups, rows, columns)
-    each = out // groups
-    for i in range(groups):
-        full[i * each : (i + 1) * each, i * come : (i + 1) * come] = w[i * each : (i + 1) * each]
-    return full
-
-
-# %% mistake="chunks_of_the_batch" exercise="groups" fails="groups" hint="channels"
-# cuts the batch into groups
-def grouped_conv2d(conv, x, w, groups, padding=0):
-    if x.shape[1] % groups or w.shape[0] % groups:
-        raise ValueError(f"{x.shape[1]} channels and {w.shape[0]} filters do not fit into {groups} groups")
-    if x.shape[1] != w.shape[1] * groups:
-        raise ValueError(f"{x.shape[1]} channels, and weights for {w.shape[1] * groups}")
-    parts, filters = x.chunk(groups), w.chunk(groups)
-    return torch.cat([conv(parts[i], filters[i], padding) for i in range(groups)], dim=1)
 
 
 def block_kernel(w, groups):
@@ -2725,26 +2061,6 @@ def block_kernel(w, groups):
     return w.clone()
 
 
-# %% mistake="blocks_from_below" exercise="groups" fails="groups:block_kernel" hint="diagonal"
-# along the other diagonal
-def grouped_conv2d(conv, x, w, groups, padding=0):
-    if x.shape[1] % groups or w.shape[0] % groups:
-        raise ValueError(f"{x.shape[1]} channels and {w.shape[0]} filters do not fit into {groups} groups")
-    if x.shape[1] != w.shape[1] * groups:
-        raise ValueError(f"{x.shape[1]} channels, and weights for {w.shape[1] * groups}")
-    parts, filters = x.chunk(groups, dim=1), w.chunk(groups)
-    return torch.cat([conv(parts[i], filters[i], padding) for i in range(groups)], dim=1)
-
-
-def block_kernel(w, groups):
-    out, come, rows, columns = w.shape
-    full = w.new_zeros(out, come * groups, rows, columns)
-    each = out // groups
-    for i in range(groups):
-        full[i * each : (i + 1) * each, (groups - 1 - i) * come : (groups - i) * come] = w[i * each : (i + 1) * each]
-    return full
-
-
 # %% mistake="sign_of_zero" exercise="binary" fails="binary" hint="sign +1"
 # torch.sign gives 0 for 0
 def binary_filters(w):
@@ -2821,42 +2137,6 @@ def packed_bytes(shape):
 # the mean, not the mean size
 def binary_filters(w):
     alpha = w.mean(dim=(1, 2, 3), keepdim=True)
-    return torch.where(w >= 0, alpha, -alpha)
-
-
-def binary_filters_gradient(grad, w):
-    alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)
-    signs = torch.where(w >= 0, 1.0, -1.0).to(w.dtype)
-    shared = (grad * signs).mean(dim=(1, 2, 3), keepdim=True)
-    return alpha * grad * (w.abs() <= 1) + signs * shared
-
-
-def packed_bytes(shape):
-    return math.ceil(math.prod(shape) / 8) + 4 * shape[0]
-
-
-# %% mistake="largest" exercise="binary" fails="binary" hint="mean"
-# scales by the largest weight
-def binary_filters(w):
-    alpha = w.abs().amax(dim=(1, 2, 3), keepdim=True)
-    return torch.where(w >= 0, alpha, -alpha)
-
-
-def binary_filters_gradient(grad, w):
-    alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)
-    signs = torch.where(w >= 0, 1.0, -1.0).to(w.dtype)
-    shared = (grad * signs).mean(dim=(1, 2, 3), keepdim=True)
-    return alpha * grad * (w.abs() <= 1) + signs * shared
-
-
-def packed_bytes(shape):
-    return math.ceil(math.prod(shape) / 8) + 4 * shape[0]
-
-
-# %% mistake="sum_for_mean" exercise="binary" fails="binary" hint="mean"
-# forgets to divide
-def binary_filters(w):
-    alpha = w.abs().sum(dim=(1, 2, 3), keepdim=True)
     return torch.where(w >= 0, alpha, -alpha)
 
 
@@ -3071,24 +2351,6 @@ def packed_bytes(shape):
     return math.ceil(math.prod(shape) / 8) + 4 * shape[0]
 
 
-# %% mistake="sign_of_zero_in_gradient" exercise="binary" fails="binary:gradient" hint="0 has the sign"
-# torch.sign in the gradient
-def binary_filters(w):
-    alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)
-    return torch.where(w >= 0, alpha, -alpha)
-
-
-def binary_filters_gradient(grad, w):
-    alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)
-    signs = w.sign()
-    shared = (grad * signs).mean(dim=(1, 2, 3), keepdim=True)
-    return alpha * grad * (w.abs() <= 1) + signs * shared
-
-
-def packed_bytes(shape):
-    return math.ceil(math.prod(shape) / 8) + 4 * shape[0]
-
-
 # %% mistake="a_byte_a_weight" exercise="binary" fails="binary:packed" hint="byte"
 # one byte for each weight
 def binary_filters(w):
@@ -3143,24 +2405,6 @@ def packed_bytes(shape):
     return math.ceil(math.prod(shape) / 8) + 4
 
 
-# %% mistake="float_bytes" exercise="binary" fails="binary:packed" hint="math.ceil"
-# parts of bytes
-def binary_filters(w):
-    alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)
-    return torch.where(w >= 0, alpha, -alpha)
-
-
-def binary_filters_gradient(grad, w):
-    alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)
-    signs = torch.where(w >= 0, 1.0, -1.0).to(w.dtype)
-    shared = (grad * signs).mean(dim=(1, 2, 3), keepdim=True)
-    return alpha * grad * (w.abs() <= 1) + signs * shared
-
-
-def packed_bytes(shape):
-    return math.prod(shape) / 8 + 4 * shape[0]
-
-
 # %% mistake="filters_padded" exercise="binary" fails="binary:packed" hint="once, at the end"
 # fills up a byte for every filter
 def binary_filters(w):
@@ -3177,24 +2421,6 @@ def binary_filters_gradient(grad, w):
 
 def packed_bytes(shape):
     return shape[0] * math.ceil(math.prod(shape[1:]) / 8) + 4 * shape[0]
-
-
-# %% mistake="alpha_of_a_byte" exercise="binary" fails="binary:packed" hint="4 bytes"
-# a byte for α
-def binary_filters(w):
-    alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)
-    return torch.where(w >= 0, alpha, -alpha)
-
-
-def binary_filters_gradient(grad, w):
-    alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)
-    signs = torch.where(w >= 0, 1.0, -1.0).to(w.dtype)
-    shared = (grad * signs).mean(dim=(1, 2, 3), keepdim=True)
-    return alpha * grad * (w.abs() <= 1) + signs * shared
-
-
-def packed_bytes(shape):
-    return math.ceil(math.prod(shape) / 8) + shape[0]
 
 
 # %% mistake="no_shortcut" exercise="residual" fails="residual" hint="shortcut"
@@ -3301,47 +2527,6 @@ class BasicBlock(nn.Module):
         y = self.norm1(self.conv1(x)).relu()
         y = self.norm2(self.conv2(y))
         return y + self.shortcut(x)
-
-
-class Bottleneck(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.conv3, self.norm3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
-        self.shortcut = way_around(in_channels, 4 * width, stride)
-        nn.init.zeros_(self.norm3.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y)).relu()
-        y = self.norm3(self.conv3(y))
-        return (y + self.shortcut(x)).relu()
-
-
-# %% mistake="both_relus" exercise="residual" fails="residual" hint="none before"
-# a ReLU before the sum and one after it
-def way_around(in_channels, out_channels, stride):
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
-
-
-class BasicBlock(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.shortcut = way_around(in_channels, width, stride)
-        nn.init.zeros_(self.norm2.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y))
-        return (y.relu() + self.shortcut(x)).relu()
 
 
 class Bottleneck(nn.Module):
@@ -3726,49 +2911,6 @@ class Bottleneck(nn.Module):
         return (y + self.shortcut(x)).relu()
 
 
-# %% mistake="projection_three_by_three" exercise="residual" fails="residual" hint="1×1"
-# a 3×3 projection
-def way_around(in_channels, out_channels, stride):
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False), nn.BatchNorm2d(out_channels)
-    )
-
-
-class BasicBlock(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.shortcut = way_around(in_channels, width, stride)
-        nn.init.zeros_(self.norm2.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y))
-        return (y + self.shortcut(x)).relu()
-
-
-class Bottleneck(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.conv3, self.norm3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
-        self.shortcut = way_around(in_channels, 4 * width, stride)
-        nn.init.zeros_(self.norm3.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y)).relu()
-        y = self.norm3(self.conv3(y))
-        return (y + self.shortcut(x)).relu()
-
-
 # %% mistake="shortcut_of_the_middle" exercise="residual" fails="residual" hint="input"
 # adds the shortcut of what came out of the first layer
 def way_around(in_channels, out_channels, stride):
@@ -3791,47 +2933,6 @@ class BasicBlock(nn.Module):
         x = y = self.norm1(self.conv1(x)).relu()
         y = self.norm2(self.conv2(y))
         return (y + (x if isinstance(self.shortcut, nn.Identity) else 0 * y + x)).relu()
-
-
-class Bottleneck(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.conv3, self.norm3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
-        self.shortcut = way_around(in_channels, 4 * width, stride)
-        nn.init.zeros_(self.norm3.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y)).relu()
-        y = self.norm3(self.conv3(y))
-        return (y + self.shortcut(x)).relu()
-
-
-# %% mistake="one_norm" exercise="residual" fails="residual" hint="norm2"
-# uses one batch norm twice
-def way_around(in_channels, out_channels, stride):
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
-
-
-class BasicBlock(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.shortcut = way_around(in_channels, width, stride)
-        nn.init.zeros_(self.norm2.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm1(self.conv2(y))
-        return (y + self.shortcut(x)).relu()
 
 
 class Bottleneck(nn.Module):
@@ -3973,47 +3074,6 @@ class Bottleneck(nn.Module):
         return (y + self.shortcut(x)).relu()
 
 
-# %% mistake="three_by_three_first" exercise="residual" fails="residual:bottleneck" hint="1×1 to width"
-# 3×3 on all channels first
-def way_around(in_channels, out_channels, stride):
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
-
-
-class BasicBlock(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.shortcut = way_around(in_channels, width, stride)
-        nn.init.zeros_(self.norm2.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y))
-        return (y + self.shortcut(x)).relu()
-
-
-class Bottleneck(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 1, stride, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.conv3, self.norm3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
-        self.shortcut = way_around(in_channels, 4 * width, stride)
-        nn.init.zeros_(self.norm3.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y)).relu()
-        y = self.norm3(self.conv3(y))
-        return (y + self.shortcut(x)).relu()
-
-
 # %% mistake="bottleneck_identity_by_width" exercise="residual" fails="residual:bottleneck" hint="4·width"
 # compares in_channels with width
 def way_around(in_channels, out_channels, stride):
@@ -4135,47 +3195,6 @@ class Bottleneck(nn.Module):
         y = self.norm2(self.conv2(y)).relu()
         y = self.norm3(self.conv3(y))
         return y.relu()
-
-
-# %% mistake="bottleneck_relu_before_sum" exercise="residual" fails="residual:bottleneck" hint="sum"
-# ReLU before the sum
-def way_around(in_channels, out_channels, stride):
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
-
-
-class BasicBlock(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.shortcut = way_around(in_channels, width, stride)
-        nn.init.zeros_(self.norm2.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y))
-        return (y + self.shortcut(x)).relu()
-
-
-class Bottleneck(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.conv3, self.norm3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
-        self.shortcut = way_around(in_channels, 4 * width, stride)
-        nn.init.zeros_(self.norm3.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y)).relu()
-        y = self.norm3(self.conv3(y))
-        return y.relu() + self.shortcut(x)
 
 
 # %% mistake="ordinary_start" exercise="residual" fails="residual:identity" hint="**last**"
@@ -4300,48 +3319,6 @@ class Bottleneck(nn.Module):
         return (y + self.shortcut(x)).relu()
 
 
-# %% mistake="first_gamma_too" exercise="residual" fails="residual:identity" hint="Only the last γ"
-# all γ begin at 0
-def way_around(in_channels, out_channels, stride):
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
-
-
-class BasicBlock(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.shortcut = way_around(in_channels, width, stride)
-        nn.init.zeros_(self.norm2.weight)
-        nn.init.zeros_(self.norm1.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y))
-        return (y + self.shortcut(x)).relu()
-
-
-class Bottleneck(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.conv3, self.norm3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
-        self.shortcut = way_around(in_channels, 4 * width, stride)
-        nn.init.zeros_(self.norm3.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y)).relu()
-        y = self.norm3(self.conv3(y))
-        return (y + self.shortcut(x)).relu()
-
-
 # %% mistake="projection_zero_too" exercise="residual" fails="residual:identity" hint="projection"
 # the projection's γ begins at 0 as well
 def way_around(in_channels, out_channels, stride):
@@ -4361,47 +3338,6 @@ class BasicBlock(nn.Module):
         self.norm2 = nn.BatchNorm2d(width)
         self.shortcut = way_around(in_channels, width, stride)
         nn.init.zeros_(self.norm2.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y))
-        return (y + self.shortcut(x)).relu()
-
-
-class Bottleneck(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.conv3, self.norm3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
-        self.shortcut = way_around(in_channels, 4 * width, stride)
-        nn.init.zeros_(self.norm3.weight)
-
-    def forward(self, x):
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y)).relu()
-        y = self.norm3(self.conv3(y))
-        return (y + self.shortcut(x)).relu()
-
-
-# %% mistake="beta_for_gamma" exercise="residual" fails="residual:identity" hint="γ"
-# sets β to 0, which it is
-def way_around(in_channels, out_channels, stride):
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
-
-
-class BasicBlock(nn.Module):
-    def __init__(self, in_channels, width, stride=1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.shortcut = way_around(in_channels, width, stride)
-        nn.init.zeros_(self.norm2.bias)
 
     def forward(self, x):
         y = self.norm1(self.conv1(x)).relu()
@@ -4580,72 +3516,6 @@ def gate_bias_for(share, depth):
     return math.log(share ** (-1 / depth) - 1)
 
 
-# %% mistake="tanh_gate" exercise="highway" fails="highway" hint="identity"
-# a gate from −1 to 1
-class HighwayLayer(nn.Module):
-    def __init__(self, width, gate_bias=-2.0):
-        super().__init__()
-        self.transform, self.gate = nn.Linear(width, width), nn.Linear(width, width)
-        nn.init.constant_(self.gate.bias, gate_bias)
-
-    def forward(self, x):
-        T = torch.tanh(self.gate(x))
-        H = torch.relu(self.transform(x))
-        return T * H + (1 - T) * x
-
-
-def carried(gate_bias, depth):
-    return (1 / (1 + math.exp(gate_bias))) ** depth
-
-
-def gate_bias_for(share, depth):
-    return math.log(share ** (-1 / depth) - 1)
-
-
-# %% mistake="softmax_gate" exercise="highway" fails="highway" hint="relu"
-# units compete for the gate
-class HighwayLayer(nn.Module):
-    def __init__(self, width, gate_bias=-2.0):
-        super().__init__()
-        self.transform, self.gate = nn.Linear(width, width), nn.Linear(width, width)
-        nn.init.constant_(self.gate.bias, gate_bias)
-
-    def forward(self, x):
-        T = self.gate(x).softmax(dim=1)
-        H = torch.relu(self.transform(x))
-        return T * H + (1 - T) * x
-
-
-def carried(gate_bias, depth):
-    return (1 / (1 + math.exp(gate_bias))) ** depth
-
-
-def gate_bias_for(share, depth):
-    return math.log(share ** (-1 / depth) - 1)
-
-
-# %% mistake="gate_of_h" exercise="highway" fails="highway" hint="sigmoid"
-# the gate looks at H
-class HighwayLayer(nn.Module):
-    def __init__(self, width, gate_bias=-2.0):
-        super().__init__()
-        self.transform, self.gate = nn.Linear(width, width), nn.Linear(width, width)
-        nn.init.constant_(self.gate.bias, gate_bias)
-
-    def forward(self, x):
-        H = torch.relu(self.transform(x))
-        T = torch.sigmoid(self.gate(H))
-        return T * H + (1 - T) * x
-
-
-def carried(gate_bias, depth):
-    return (1 / (1 + math.exp(gate_bias))) ** depth
-
-
-def gate_bias_for(share, depth):
-    return math.log(share ** (-1 / depth) - 1)
-
-
 # %% mistake="one_gate_for_all" exercise="highway" fails="highway" hint="unit by unit"
 # one gate for all units
 class HighwayLayer(nn.Module):
@@ -4656,28 +3526,6 @@ class HighwayLayer(nn.Module):
 
     def forward(self, x):
         T = torch.sigmoid(self.gate(x)).mean(dim=1, keepdim=True)
-        H = torch.relu(self.transform(x))
-        return T * H + (1 - T) * x
-
-
-def carried(gate_bias, depth):
-    return (1 / (1 + math.exp(gate_bias))) ** depth
-
-
-def gate_bias_for(share, depth):
-    return math.log(share ** (-1 / depth) - 1)
-
-
-# %% mistake="one_gate_output" exercise="highway" fails="highway" hint="width"
-# a gate with one output
-class HighwayLayer(nn.Module):
-    def __init__(self, width, gate_bias=-2.0):
-        super().__init__()
-        self.transform, self.gate = nn.Linear(width, width), nn.Linear(width, 1)
-        nn.init.constant_(self.gate.bias, gate_bias)
-
-    def forward(self, x):
-        T = torch.sigmoid(self.gate(x))
         H = torch.relu(self.transform(x))
         return T * H + (1 - T) * x
 
@@ -4822,28 +3670,6 @@ def gate_bias_for(share, depth):
     return math.log(depth / share - 1)
 
 
-# %% mistake="logarithm_of_ten" exercise="highway" fails="highway:carried" hint="ln"
-# log10
-class HighwayLayer(nn.Module):
-    def __init__(self, width, gate_bias=-2.0):
-        super().__init__()
-        self.transform, self.gate = nn.Linear(width, width), nn.Linear(width, width)
-        nn.init.constant_(self.gate.bias, gate_bias)
-
-    def forward(self, x):
-        T = torch.sigmoid(self.gate(x))
-        H = torch.relu(self.transform(x))
-        return T * H + (1 - T) * x
-
-
-def carried(gate_bias, depth):
-    return (1 / (1 + math.exp(gate_bias))) ** depth
-
-
-def gate_bias_for(share, depth):
-    return math.log10(share ** (-1 / depth) - 1)
-
-
 # %% mistake="exchanged" exercise="dense_block" fails="dense_block" hint="out, in"
 # (in, out, 3, 3)
 def dense_shapes(channels, growth, layers, bottleneck=False):
@@ -4888,44 +3714,6 @@ def dense_shapes(channels, growth, layers, bottleneck=False):
     shapes = []
     for i in range(layers):
         come = growth if i else channels
-        if bottleneck:
-            shapes.append((4 * growth, come, 1, 1))
-            come = 4 * growth
-        shapes.append((growth, come, 3, 3))
-    return shapes
-
-
-def dense_block(x, weights):
-    for w in weights:
-        x = torch.cat([x, F.conv2d(x.relu(), w, padding=1)], dim=1)
-    return x
-
-
-# %% mistake="counts_from_one" exercise="dense_block" fails="dense_block" hint="gets all 24"
-# layer 0 gets C + k
-def dense_shapes(channels, growth, layers, bottleneck=False):
-    shapes = []
-    for i in range(layers):
-        come = channels + (i + 1) * growth
-        if bottleneck:
-            shapes.append((4 * growth, come, 1, 1))
-            come = 4 * growth
-        shapes.append((growth, come, 3, 3))
-    return shapes
-
-
-def dense_block(x, weights):
-    for w in weights:
-        x = torch.cat([x, F.conv2d(x.relu(), w, padding=1)], dim=1)
-    return x
-
-
-# %% mistake="doubles" exercise="dense_block" fails="dense_block" hint="adds k"
-# every layer doubles the channels
-def dense_shapes(channels, growth, layers, bottleneck=False):
-    shapes = []
-    for i in range(layers):
-        come = channels * 2**i
         if bottleneck:
             shapes.append((4 * growth, come, 1, 1))
             come = 4 * growth
@@ -4986,40 +3774,6 @@ def dense_shapes(channels, growth, layers, bottleneck=False):
         if bottleneck:
             shapes.append((4 * growth, come, 3, 3))
             come = 4 * growth
-        shapes.append((growth, come, 3, 3))
-    return shapes
-
-
-def dense_block(x, weights):
-    for w in weights:
-        x = torch.cat([x, F.conv2d(x.relu(), w, padding=1)], dim=1)
-    return x
-
-
-# %% mistake="bottleneck_ignored" exercise="dense_block" fails="dense_block" hint="two"
-# the argument is not looked at
-def dense_shapes(channels, growth, layers, bottleneck=False):
-    shapes = []
-    for i in range(layers):
-        come = channels + i * growth
-        shapes.append((growth, come, 3, 3))
-    return shapes
-
-
-def dense_block(x, weights):
-    for w in weights:
-        x = torch.cat([x, F.conv2d(x.relu(), w, padding=1)], dim=1)
-    return x
-
-
-# %% mistake="three_from_all" exercise="dense_block" fails="dense_block" hint="from 4k"
-# the 3×3 behind a bottleneck still sees all channels
-def dense_shapes(channels, growth, layers, bottleneck=False):
-    shapes = []
-    for i in range(layers):
-        come = channels + i * growth
-        if bottleneck:
-            shapes.append((4 * growth, come, 1, 1))
         shapes.append((growth, come, 3, 3))
     return shapes
 
@@ -5128,71 +3882,11 @@ def dense_block(x, weights):
     return torch.cat(maps[::-1], dim=1)
 
 
-# %% mistake="one_layer_short" exercise="dense_block" fails="dense_block:forward" hint="every layer"
-# leaves out the last layer
-def dense_shapes(channels, growth, layers, bottleneck=False):
-    shapes = []
-    for i in range(layers):
-        come = channels + i * growth
-        if bottleneck:
-            shapes.append((4 * growth, come, 1, 1))
-            come = 4 * growth
-        shapes.append((growth, come, 3, 3))
-    return shapes
-
-
-def dense_block(x, weights):
-    for w in weights[:-1]:
-        x = torch.cat([x, F.conv2d(x.relu(), w, padding=1)], dim=1)
-    return x
-
-
-# %% mistake="new_ones_cut" exercise="dense_block" fails="dense_block:forward" hint="negative"
-# the new maps go through a ReLU as well
-def dense_shapes(channels, growth, layers, bottleneck=False):
-    shapes = []
-    for i in range(layers):
-        come = channels + i * growth
-        if bottleneck:
-            shapes.append((4 * growth, come, 1, 1))
-            come = 4 * growth
-        shapes.append((growth, come, 3, 3))
-    return shapes
-
-
-def dense_block(x, weights):
-    for w in weights:
-        x = torch.cat([x, F.conv2d(x.relu(), w, padding=1).relu()], dim=1)
-    return x
-
-
 # %% mistake="one_path_each" exercise="lesions" fails="lesions" hint="n over k"
 # all lengths equally often
 def paths(blocks, cut=0):
     left = blocks - cut
     return [1 for k in range(left + 1)]
-
-
-def lesion_study(build, x, t):
-    net = build()
-
-    @torch.no_grad()
-    def accuracy():
-        return (net(x).argmax(dim=1) == t).float().mean().item()
-
-    shares = [accuracy()]
-    for block in blocks_of(net):
-        hook = block.residual.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
-        shares.append(accuracy())
-        hook.remove()
-    return shares
-
-
-# %% mistake="powers" exercise="lesions" fails="lesions" hint="one path"
-# 2^k paths of length k
-def paths(blocks, cut=0):
-    left = blocks - cut
-    return [2**k for k in range(left + 1)]
 
 
 def lesion_study(build, x, t):
@@ -5232,55 +3926,11 @@ def lesion_study(build, x, t):
     return shares
 
 
-# %% mistake="longest_forgotten" exercise="lesions" fails="lesions" hint="Around it"
-# forgets the path through everything
-def paths(blocks, cut=0):
-    left = blocks - cut
-    return [math.comb(left, k) for k in range(left)]
-
-
-def lesion_study(build, x, t):
-    net = build()
-
-    @torch.no_grad()
-    def accuracy():
-        return (net(x).argmax(dim=1) == t).float().mean().item()
-
-    shares = [accuracy()]
-    for block in blocks_of(net):
-        hook = block.residual.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
-        shares.append(accuracy())
-        hook.remove()
-    return shares
-
-
 # %% mistake="cut_ignored" exercise="lesions" fails="lesions" hint="gone"
 # as if nothing were cut
 def paths(blocks, cut=0):
     left = blocks
     return [math.comb(left, k) for k in range(left + 1)]
-
-
-def lesion_study(build, x, t):
-    net = build()
-
-    @torch.no_grad()
-    def accuracy():
-        return (net(x).argmax(dim=1) == t).float().mean().item()
-
-    shares = [accuracy()]
-    for block in blocks_of(net):
-        hook = block.residual.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
-        shares.append(accuracy())
-        hook.remove()
-    return shares
-
-
-# %% mistake="lengths_of_the_whole" exercise="lesions" fails="lesions" hint="gone"
-# keeps entries for lengths that are left no more, wrongly counted
-def paths(blocks, cut=0):
-    left = blocks - cut
-    return [math.comb(blocks, k) for k in range(left + 1)]
 
 
 def lesion_study(build, x, t):
@@ -5451,28 +4101,6 @@ def lesion_study(build, x, t):
     return shares
 
 
-# %% mistake="smallest_logit" exercise="lesions" fails="lesions:study" hint="largest logit"
-# argmin
-def paths(blocks, cut=0):
-    left = blocks - cut
-    return [math.comb(left, k) for k in range(left + 1)]
-
-
-def lesion_study(build, x, t):
-    net = build()
-
-    @torch.no_grad()
-    def accuracy():
-        return (net(x).argmin(dim=1) == t).float().mean().item()
-
-    shares = [accuracy()]
-    for block in blocks_of(net):
-        hook = block.residual.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
-        shares.append(accuracy())
-        hook.remove()
-    return shares
-
-
 # %% mistake="branch_becomes_identity" exercise="lesions" fails="lesions:study" hint="gives 0"
 # the branch gives its input where sizes allow, which doubles it
 def paths(blocks, cut=0):
@@ -5520,30 +4148,6 @@ def lesion_study(build, x, t):
         shares.append(accuracy())
         with torch.no_grad():
             norm.weight.copy_(kept[0])
-    return shares
-
-
-# %% mistake="last_hook_left" exercise="lesions" fails="lesions:study" hint="as it was before"
-# forgets the last hook
-def paths(blocks, cut=0):
-    left = blocks - cut
-    return [math.comb(left, k) for k in range(left + 1)]
-
-
-def lesion_study(build, x, t):
-    net = build()
-
-    @torch.no_grad()
-    def accuracy():
-        return (net(x).argmax(dim=1) == t).float().mean().item()
-
-    shares = [accuracy()]
-    hook = None
-    for block in blocks_of(net):
-        if hook is not None:
-            hook.remove()
-        hook = block.residual.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
-        shares.append(accuracy())
     return shares
 
 
@@ -5674,36 +4278,6 @@ def make_twins(depth, width, generator):
     residual = TwinNet(depth, width, True, torch.Generator().manual_seed(0))
     plain = TwinNet(depth, width, False, generator)
     plain.load_state_dict(residual.state_dict())
-    return residual.to(here), plain.to(here)
-
-
-def train_twins(twins, x, t, batches, rate):
-    rows = []
-    for net in twins:
-        net.train()
-        optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9)
-        losses = []
-        for batch in batches:
-            loss = F.cross_entropy(net(x[batch]), t[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
-        rows.append(torch.stack(losses))
-    return torch.stack(rows)
-
-
-def gap(losses, last):
-    residual, plain = losses[:, -last:].mean(dim=1).tolist()
-    return plain - residual
-
-
-# %% mistake="unequal_depth" exercise="twins" fails="twins" hint="equally many"
-# counts blocks for layers in one of them
-def make_twins(depth, width, generator):
-    residual = TwinNet(depth, width, True, generator)
-    plain = TwinNet(depth // 2, width, False, generator)
-    plain.load_state_dict(residual.state_dict(), strict=False)
     return residual.to(here), plain.to(here)
 
 
@@ -5937,36 +4511,6 @@ def gap(losses, last):
     return plain - residual
 
 
-# %% mistake="own_order" exercise="twins" fails="twins:training" hint="first batch"
-# shows the batches backwards
-def make_twins(depth, width, generator):
-    residual = TwinNet(depth, width, True, generator)
-    plain = TwinNet(depth, width, False, generator)
-    plain.load_state_dict(residual.state_dict())
-    return residual.to(here), plain.to(here)
-
-
-def train_twins(twins, x, t, batches, rate):
-    rows = []
-    for net in twins:
-        net.train()
-        optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9)
-        losses = []
-        for batch in batches[::-1]:
-            loss = F.cross_entropy(net(x[batch]), t[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
-        rows.append(torch.stack(losses))
-    return torch.stack(rows)
-
-
-def gap(losses, last):
-    residual, plain = losses[:, -last:].mean(dim=1).tolist()
-    return plain - residual
-
-
 # %% mistake="whole_data" exercise="twins" fails="twins:training" hint="batch"
 # every step on all digits
 def make_twins(depth, width, generator):
@@ -5984,66 +4528,6 @@ def train_twins(twins, x, t, batches, rate):
         losses = []
         for batch in batches:
             loss = F.cross_entropy(net(x), t)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
-        rows.append(torch.stack(losses))
-    return torch.stack(rows)
-
-
-def gap(losses, last):
-    residual, plain = losses[:, -last:].mean(dim=1).tolist()
-    return plain - residual
-
-
-# %% mistake="summed_loss" exercise="twins" fails="twins:training" hint="mean"
-# the sum over the batch
-def make_twins(depth, width, generator):
-    residual = TwinNet(depth, width, True, generator)
-    plain = TwinNet(depth, width, False, generator)
-    plain.load_state_dict(residual.state_dict())
-    return residual.to(here), plain.to(here)
-
-
-def train_twins(twins, x, t, batches, rate):
-    rows = []
-    for net in twins:
-        net.train()
-        optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9)
-        losses = []
-        for batch in batches:
-            loss = F.cross_entropy(net(x[batch]), t[batch], reduction="sum")
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
-        rows.append(torch.stack(losses))
-    return torch.stack(rows)
-
-
-def gap(losses, last):
-    residual, plain = losses[:, -last:].mean(dim=1).tolist()
-    return plain - residual
-
-
-# %% mistake="adam" exercise="twins" fails="twins:training" hint="SGD"
-# Adam, for it is better known
-def make_twins(depth, width, generator):
-    residual = TwinNet(depth, width, True, generator)
-    plain = TwinNet(depth, width, False, generator)
-    plain.load_state_dict(residual.state_dict())
-    return residual.to(here), plain.to(here)
-
-
-def train_twins(twins, x, t, batches, rate):
-    rows = []
-    for net in twins:
-        net.train()
-        optimizer = torch.optim.Adam(net.parameters(), lr=rate)
-        losses = []
-        for batch in batches:
-            loss = F.cross_entropy(net(x[batch]), t[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -6240,36 +4724,6 @@ def gap(losses, last):
     return plain - residual
 
 
-# %% mistake="sum_for_mean" exercise="twins" fails="twins:gap" hint="mean"
-# sums over the steps
-def make_twins(depth, width, generator):
-    residual = TwinNet(depth, width, True, generator)
-    plain = TwinNet(depth, width, False, generator)
-    plain.load_state_dict(residual.state_dict())
-    return residual.to(here), plain.to(here)
-
-
-def train_twins(twins, x, t, batches, rate):
-    rows = []
-    for net in twins:
-        net.train()
-        optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9)
-        losses = []
-        for batch in batches:
-            loss = F.cross_entropy(net(x[batch]), t[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
-        rows.append(torch.stack(losses))
-    return torch.stack(rows)
-
-
-def gap(losses, last):
-    residual, plain = losses[:, -last:].sum(dim=1).tolist()
-    return plain - residual
-
-
 # %% mistake="absolute_gap" exercise="twins" fails="twins:gap" hint="sign"
 # the size of the difference
 def make_twins(depth, width, generator):
@@ -6298,63 +4752,3 @@ def train_twins(twins, x, t, batches, rate):
 def gap(losses, last):
     residual, plain = losses[:, -last:].mean(dim=1).tolist()
     return abs(plain - residual)
-
-
-# %% mistake="one_step_only" exercise="twins" fails="twins:gap" hint="last steps"
-# the step `last` before the end
-def make_twins(depth, width, generator):
-    residual = TwinNet(depth, width, True, generator)
-    plain = TwinNet(depth, width, False, generator)
-    plain.load_state_dict(residual.state_dict())
-    return residual.to(here), plain.to(here)
-
-
-def train_twins(twins, x, t, batches, rate):
-    rows = []
-    for net in twins:
-        net.train()
-        optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9)
-        losses = []
-        for batch in batches:
-            loss = F.cross_entropy(net(x[batch]), t[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
-        rows.append(torch.stack(losses))
-    return torch.stack(rows)
-
-
-def gap(losses, last):
-    residual, plain = losses[:, -last].tolist()
-    return plain - residual
-
-
-# %% mistake="ratio" exercise="twins" fails="twins:gap" hint="minus"
-# a ratio
-def make_twins(depth, width, generator):
-    residual = TwinNet(depth, width, True, generator)
-    plain = TwinNet(depth, width, False, generator)
-    plain.load_state_dict(residual.state_dict())
-    return residual.to(here), plain.to(here)
-
-
-def train_twins(twins, x, t, batches, rate):
-    rows = []
-    for net in twins:
-        net.train()
-        optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9)
-        losses = []
-        for batch in batches:
-            loss = F.cross_entropy(net(x[batch]), t[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
-        rows.append(torch.stack(losses))
-    return torch.stack(rows)
-
-
-def gap(losses, last):
-    residual, plain = losses[:, -last:].mean(dim=1).tolist()
-    return plain / residual
