@@ -1,11 +1,12 @@
 """Budgets at every size: the file of the zoo's layers, Python's formulas and the browser's, against `zoo.budget`."""
 
 from unmagic import zoo
-from unmagic.figures import budgets_zoo
+from unmagic.figures import STATIC, Budgets, budgets_still, budgets_zoo
 from unmagic.figures.budgets_layers import LayerList, parsed
 from unmagic.figures.budgets_tracing import traced
 
 import itertools
+import json
 
 import pytest
 import torch  # after unmagic: torchvision below
@@ -239,3 +240,32 @@ class TestReceptiveField:
             found = torch.tensor([[int(s.min()), int(s.max()) + 1] for s in seen])
             # neighbours that a transposed convolution gives look at the same places: one is off by a pixel
             assert (shown - found).abs().max() <= (name == "up again")
+
+
+class TestBars:
+    """What the bars show."""
+
+    @pytest.mark.parametrize("name", ["VGG-16 (D)", "ResNet-18", "LeNet-5", "Highway, 50 layers"])
+    def test_they_are_those_of_the_still(self, node, name):
+        (budget,) = Budgets(name, "").budgets()
+        code = f"""
+        import {{ SHOWN }} from {json.dumps((STATIC / "budgets_words.js").as_uri())};
+        const counted = d.countAt(d.parseLayers(text), side);
+        const bars = (shown, alone) => d.grouped(counted.rows, alone).map((group) => SHOWN[shown].value(group, 4) ?? 0);
+        give(asked.map(([shown, alone]) => bars(shown, alone)));"""
+        asked = list(itertools.product(budgets_still.LABELS, (False, True)))
+        side = budgets_zoo.NETS[name].side
+        found = node(code, use="budgets_layers", text=budgets_zoo.layer_lists()[name], side=side, asked=asked)
+        assert found == [budgets_still.heights(budget, shown, alone, 4) for shown, alone in asked]
+
+    def test_a_linear_scale_goes_from_nothing_to_the_longest_bar_of_both_nets(self, node):
+        code = "const s = d.scaleOf(lists, false); give([d.gridOf(s), lists.flat().map((x) => d.heightOf(s, x))]);"
+        grid, heights = node(code, use="budgets_draw", lists=[[0, 5, 20], [10, 40]])
+        assert grid == [0, 10, 20, 30, 40]
+        assert heights == [0, 0.125, 0.5, 0.25, 1]
+
+    def test_a_log_scale_goes_by_powers_of_ten_and_holds_every_bar(self, node):
+        code = "const s = d.scaleOf(lists, true); give([d.gridOf(s), lists.flat().map((x) => d.heightOf(s, x))]);"
+        grid, heights = node(code, use="budgets_draw", lists=[[0, 30, 1000], [1e5, 20_000]])
+        assert grid == [10, 100, 1000, 10_000, 100_000]
+        assert heights == pytest.approx([0, 0.1193, 0.5, 1, 0.8253], abs=1e-4)

@@ -23,9 +23,11 @@ export function scaleOf(lists, log) {
 	return { low: Math.min(bottom, top - 1), high: top, log };
 }
 
-const heightOf = ({ low, high, log }, x) => (x > 0 ? ((log ? Math.log10(x) : x) - low) / (high - low) : 0);
+/** How much of the height a bar of x has, 0 … 1. */
+export const heightOf = ({ low, high, log }, x) => (x > 0 ? ((log ? Math.log10(x) : x) - low) / (high - low) : 0);
 
-function ticks({ low, high, log }) {
+/** The values of the grid. */
+export function gridOf({ low, high, log }) {
 	if (!log) {
 		const step = steps(high, 4);
 		return Array.from({ length: Math.floor(high / step) + 1 }, (_, k) => k * step);
@@ -46,7 +48,7 @@ export function drawBars(g, { width, height }, values, { scale, chosen, all, tic
 	g.textAlign = "right";
 	g.textBaseline = "middle";
 	g.lineWidth = 1;
-	for (const value of ticks(scale)) {
+	for (const value of gridOf(scale)) {
 		const y = bottom - (value ? heightOf(scale, value) : 0) * (bottom - top);
 		line(g, LEFT, y, width - RIGHT, y);
 		g.fillText(tick(value), LEFT - 6, Math.max(7, y));
