@@ -1,12 +1,13 @@
 """How long a frame takes in Chromium while a reader drags: `python tests/figures/bench_frames.py`.
 
-In the race of descent the start is dragged, in the signals through depth the sliders of n·Var(w) and of the width.
+In the race of descent the start is dragged, in the signals through depth the sliders of n·Var(w) and of the width; in
+looking inside a line is drawn without rest.
 
 60 frames a second leave 16.7 ms to each. Two times are told: between frames (requestAnimationFrame, which waits for the
 screen) and what the figure itself computes in a frame (its own tick).
 """
 
-from unmagic.figures import STATIC, DescentRace, SignalsThroughDepth
+from unmagic.figures import STATIC, DescentRace, LookingInside, SignalsThroughDepth
 from unmagic.figures.base import Still
 from unmagic.figures.descent_race import PRESETS
 
@@ -21,7 +22,7 @@ from playwright.sync_api import sync_playwright
 
 # Wraps requestAnimationFrame to time each callback, then drags the start in a circle for `frames` frames.
 DRAG = """async (frames) => {
-  const canvas = document.querySelector(".surface"), box = canvas.getBoundingClientRect();
+  const canvas = document.querySelector(".surface, .drawing canvas"), box = canvas.getBoundingClientRect();
   const own = [], between = [];
   const real = window.requestAnimationFrame.bind(window);
   window.requestAnimationFrame = (f) => real((time) => {
@@ -44,7 +45,8 @@ DRAG = """async (frames) => {
     last = now;
   }
   fire("pointerup", frames);
-  return { between, own, draws: document.querySelector(".unmagic-live").dataset.mapDraws };
+  const { mapDraws, passes, coverings } = document.querySelector(".unmagic-live").dataset;
+  return { between, own, draws: mapDraws ?? `${passes} + ${coverings} occlusions` };
 }"""
 
 # The same for a slider, which goes through its range and back.
@@ -81,7 +83,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 def main(frames: int = 240) -> None:
     os.environ["UNMAGIC_BOOK"] = "1"
-    for figure in (DescentRace, SignalsThroughDepth):
+    for figure in (DescentRace, LookingInside, SignalsThroughDepth):
         figure.still = lambda self: Still("a still", "data:,", "data:,")
     with TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
@@ -116,6 +118,9 @@ def main(frames: int = 240) -> None:
         for surface in PRESETS:
             for scale in (1, 2):
                 measure(f"race on {surface}", DescentRace(surface), "[data-map-draws]", scale, DRAG, frames)
+        for net in ("digits", "shapes"):
+            for scale in (1, 2):
+                measure(f"looking inside, {net}", LookingInside(net), "[data-coverings]", scale, DRAG, frames)
         for label, width, depth in SIGNALS:
             figure = SignalsThroughDepth(width=width, depth=depth)
             measure(f"{label}, {width} units, {depth} layers", figure, "[data-passes]", 2, SLIDE, [label, frames])

@@ -1,4 +1,4 @@
-// Looking inside, live: what a trained net makes of a picture, while the reader draws it.
+// Looking inside, live: what a trained net makes of a picture while it is drawn.
 
 import { choice, colours, figureModule, h, Live, slider } from "./kit.js";
 import { drawLayer, drawMap, drawNothing, drawPen, drawPicture, tiling } from "./looking_inside_draw.js";
@@ -118,7 +118,7 @@ class LookingInside extends Live {
 		do {
 			const { found } = this;
 			if (!this.passes && found?.key !== key) {
-				[this.pass, this.spare] = [this.spare, this.pass]; // what was found last can still be drawn
+				[this.pass, this.spare] = [this.spare, this.pass]; // what was found can still be drawn
 				this.begin("passes", "found", key, analyse(this.pass, this.x, this), { x: this.x, version: this.version });
 			} else if (!this.passes && this.attacked?.key !== `${key} ${epsilon}`) this.begin("passes", "attacked", `${key} ${epsilon}`, attack(this.fooled, this.x, found, epsilon));
 			const covered = found && `${found.version} ${found.target}`;
@@ -127,7 +127,7 @@ class LookingInside extends Live {
 				this.begin("coverings", "covered", covered, occlusion(this.net, x, { target, ...occluder(this.net.input) }), { x, target, full: probabilities[target] });
 			}
 			jobs = [this.passes, this.coverings].filter(Boolean);
-			const job = jobs[++this.turns % jobs.length]; // the occlusion, which takes many frames, takes turns with the rest
+			const job = jobs[++this.turns % jobs.length]; // the occlusion, which takes long, takes turns
 			const step = job?.steps.next();
 			if (step?.done) job.done(step.value);
 		} while (jobs.length && performance.now() < until);

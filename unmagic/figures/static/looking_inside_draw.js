@@ -4,15 +4,14 @@ import { sharp } from "./kit.js";
 
 const rgb = (hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
 const mix = (a, b, t) => a.map((x, k) => x + (b[k] - x) * t);
+const pack = (r, g, b) => (255 << 24) | (b << 16) | (g << 8) | r;
 
-/** Paints what paint(k) → [r, g, b] says of each pixel, as large as the canvas, framed. */
+/** Paints what paint(k), packed, says of each pixel, as large as the canvas, framed. */
 function put(canvas, [height, width], ink, paint) {
 	const size = sharp(canvas);
 	const image = new ImageData(width, height);
-	for (let k = 0; k < height * width; k++) {
-		const [r, g, b] = paint(k);
-		image.data.set([r, g, b, 255], 4 * k);
-	}
+	const pixels = new Uint32Array(image.data.buffer);
+	for (let k = 0; k < height * width; k++) pixels[k] = paint(k);
 	const small = (put.small ??= document.createElement("canvas"));
 	[small.width, small.height] = [width, height];
 	small.getContext("2d").putImageData(image, 0, 0);
@@ -31,7 +30,7 @@ export const drawNothing = (canvas, ink) => frame(sharp(canvas), ink);
 
 export function drawPicture(canvas, x, [C, H, W], ink) {
 	const [g, b] = C === 3 ? [H * W, 2 * H * W] : [0, 0];
-	return put(canvas, [H, W], ink, (k) => [255 * x[k], 255 * x[k + g], 255 * x[k + b]]);
+	return put(canvas, [H, W], ink, (k) => pack(255 * x[k], 255 * x[k + g], 255 * x[k + b]));
 }
 
 /** A map, perhaps a coarser one, over the faded picture: full colour where it is largest. */
@@ -47,7 +46,7 @@ export function drawMap(canvas, map, [rows, columns], x, [C, H, W], ink) {
 		const [r, q] = [Math.floor(y), Math.floor(z)];
 		const [a, b] = [y - r, z - q];
 		const share = (1 - a) * ((1 - b) * at(r, q) + b * at(r, q + 1)) + a * ((1 - b) * at(r + 1, q) + b * at(r + 1, q + 1));
-		return mix(mix(paper, dark, 0.35 * grey(Math.floor(k / width / fine) * W + Math.floor((k % width) / fine))), heat, 0.9 * share);
+		return pack(...mix(mix(paper, dark, 0.35 * grey(Math.floor(k / width / fine) * W + Math.floor((k % width) / fine))), heat, 0.9 * share));
 	});
 }
 
@@ -61,7 +60,8 @@ export function tiling([C, H, W]) {
 /** All maps of a layer: blue above zero, orange below, the strongest in full colour. */
 export function drawLayer(canvas, values, [C, H, W], ink) {
 	const { columns, rows } = tiling([C, H, W]);
-	const [paper, above, below, gap] = [ink.paper, ink.batch, ink.stochastic, ink.grid].map(rgb);
+	const ramp = (colour) => Array.from({ length: 256 }, (_, k) => pack(...mix(rgb(ink.paper), rgb(colour), Math.sqrt(k / 255))));
+	const [above, below, gap] = [ramp(ink.batch), ramp(ink.stochastic), pack(...rgb(ink.grid))];
 	let most = 1e-12;
 	for (const x of values) most = Math.max(most, Math.abs(x));
 	const [tall, wide] = [H + 1, W + 1];
@@ -69,8 +69,8 @@ export function drawLayer(canvas, values, [C, H, W], ink) {
 		const [y, x] = [Math.floor(k / (columns * wide - 1)), k % (columns * wide - 1)];
 		const [c, r, q] = [Math.floor(y / tall) * columns + Math.floor(x / wide), y % tall, x % wide];
 		if (r === H || q === W || c >= C) return gap;
-		const value = values[(c * H + r) * W + q] / most;
-		return mix(paper, value > 0 ? above : below, Math.sqrt(Math.abs(value)));
+		const value = values[(c * H + r) * W + q];
+		return (value > 0 ? above : below)[Math.round((255 * Math.abs(value)) / most)];
 	});
 }
 

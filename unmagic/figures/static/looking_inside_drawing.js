@@ -2,7 +2,7 @@
 
 export const FINE = 4; // a pixel of the net's picture is FINE × FINE of the drawing's
 
-/** Paints a line with a round pen into raster (channels, height, width); all in its pixels. */
+/** Paints a line with a round pen into raster, all in its pixels. */
 function stamp(raster, [C, height, width], [x1, y1], [x2, y2], radius, colour) {
 	const [dx, dy] = [x2 - x1, y2 - y1];
 	const length = dx * dx + dy * dy;
@@ -49,7 +49,7 @@ export function rastered(base, strokes, [C, H, W]) {
 	return { raster, shape };
 }
 
-/** Each pixel the mean of its FINE × FINE: for a black and white drawing, how many of 16 are white. */
+/** Each pixel the mean of its FINE × FINE: in black and white, how many of 16 are white. */
 export function counted({ raster, shape: [C, height, width] }) {
 	const x = new Float64Array((C * height * width) / FINE ** 2);
 	const W = width / FINE;

@@ -1,4 +1,4 @@
-// What a pass through a net tells: probabilities, and where the net looks. As unmagic.look computes them.
+// What a pass through a net tells, as unmagic.look computes it.
 
 import { Pass } from "./looking_inside_net.js";
 

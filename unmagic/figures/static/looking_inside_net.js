@@ -1,5 +1,4 @@
-// A small net in the page: forward, and gradients to its input and to every layer, as PyTorch computes them. Numbers are float64 in
-// PyTorch's order (channels, height, width).
+// A small net in the page: forward, and gradients to its input and every layer, as PyTorch has them, in float64.
 
 const total = (shape) => shape.reduce((product, n) => product * n, 1);
 
@@ -240,7 +239,7 @@ export class Pass {
 		return this.values.at(-1);
 	}
 
-	/** Layer after layer. Yields after each. */
+	/** Yields after each layer. */
 	*forward() {
 		for (const [k, layer] of this.net.layers.entries()) {
 			KINDS[layer.kind].forward(layer, this.values[k], this.values[k + 1]);
