@@ -1,5 +1,7 @@
 """What the chapter on architectures claims, against the papers' figures and oracles that share no code with it."""
 
+from unmagic import trained
+
 import math
 
 import numpy as np
@@ -166,7 +168,7 @@ class TestDepth:
 
     def test_removing_a_residual_block_is_setting_its_branch_to_zero(self, names):
         """Another way to cut: γ and β of the block's last batch norm become 0."""
-        net = names.trained.load("shapes_resnet")
+        net = trained.load("shapes_resnet")
         block = net.stages[1][1]
         nn.init.zeros_(block.residual[-1][1].weight)
         nn.init.zeros_(block.residual[-1][1].bias)
@@ -218,7 +220,7 @@ class TestTradeOff:
         assert stats.ttest_1samp(gains[1], 0, alternative="greater").pvalue < 0.05
 
     def test_the_table_is_the_trained_nets_own(self, names):
-        with_masks = [row for row in names.trained.table() if row["name"].startswith("shapes_")]
+        with_masks = [row for row in trained.table() if row["name"].startswith("shapes_")]
         assert {row["name"] for row in names.table} == {row["name"] for row in with_masks} - {"shapes_robust"}
         for row in names.table:
-            assert row["parameters"] == count(names.trained.load(row["name"]))
+            assert row["parameters"] == count(trained.load(row["name"]))
