@@ -1,7 +1,7 @@
 """The small variant of each family learns: digits enlarged to 32×32 in three channels, in a stated number of passes.
 
-The bars stand well above chance (0.1) and well below what was measured with seed 0, the last column; the budget is
-counted in images seen, 1,197 a pass, in steps of 16.
+The bars stand well above chance (0.1) and well below the worst that was measured, the last column; the budget is counted
+in images seen, 1,197 a pass, in steps of 16. With all seeds it takes some six minutes of one core.
 """
 
 from unmagic import data
@@ -15,27 +15,27 @@ from torch import nn
 from tests.zoo.small import SMALL
 
 ADAM, SGD = torch.optim.Adam, None  # None: fit's own, with momentum
-#                      optimizer, rate, passes, bar    accuracy with seed 0, on 300 images of the test split
+#                      optimizer, rate, passes, bar    accuracy with the seeds 0, 1, 2, on 300 images of the test split
 TABLE = {
-    "LeNet5": (ADAM, 0.003, 4, 0.80),  # 0.95
-    "AlexNet": (ADAM, 0.003, 4, 0.60),  # 0.91
-    "VGG": (ADAM, 0.003, 4, 0.75),  # 0.96
-    "NiN": (ADAM, 0.001, 6, 0.60),  # 0.87
+    "LeNet5": (ADAM, 0.003, 4, 0.80),  # 0.95 0.95 0.95
+    "AlexNet": (ADAM, 0.003, 4, 0.40),  # 0.91 0.92 0.63
+    "VGG": (ADAM, 0.003, 4, 0.80),  # 0.99 0.97 0.98
+    "NiN": (ADAM, 0.001, 6, 0.45),  # 0.87 0.79 0.68
     "GoogLeNet": (ADAM, 0.003, 4, 0.60),  # 0.94
-    "AllCNN": (ADAM, 0.003, 4, 0.70),  # 0.95
-    "ResNet": (ADAM, 0.003, 4, 0.85),  # 0.98
-    "ResNet, bottlenecks": (SGD, 0.03, 4, 0.60),  # 0.90
-    "plain": (ADAM, 0.003, 4, 0.80),  # 0.97
+    "AllCNN": (ADAM, 0.001, 6, 0.60),  # 0.97 0.98
+    "ResNet": (ADAM, 0.003, 4, 0.85),  # 0.98 0.96 0.96
+    "ResNet, bottlenecks": (SGD, 0.03, 4, 0.60),  # 0.90 0.88 0.87
+    "plain": (ADAM, 0.003, 4, 0.80),  # 0.97 0.96
     "ResNeXt": (SGD, 0.03, 4, 0.40),  # 0.74
-    "Highway": (ADAM, 0.003, 4, 0.85),  # 0.97
+    "Highway": (ADAM, 0.003, 4, 0.85),  # 0.97 0.96 0.97
     "DenseNet": (ADAM, 0.003, 4, 0.50),  # 0.76
-    "DiracNet": (ADAM, 0.01, 4, 0.40),  # 0.71
-    "VanillaCNN": (SGD, 0.01, 8, 0.25),
+    "DiracNet": (ADAM, 0.01, 4, 0.50),  # 0.71 0.71 0.71
+    "VanillaCNN": (SGD, 0.01, 8, 0.22),  # 0.41 0.43 0.33
     "Binary-Weight": (ADAM, 0.003, 4, 0.75),  # 0.96
-    "XNOR": (ADAM, 0.003, 4, 0.50),  # 0.84
+    "XNOR": (ADAM, 0.003, 4, 0.60),  # 0.84 0.80 0.82
     "RandWire": (ADAM, 0.003, 4, 0.60),  # 0.93
-    "SimpNet": (ADAM, 0.003, 4, 0.70),  # 0.95
-    "MobileNet": (ADAM, 0.01, 4, 0.60),  # 0.87
+    "SimpNet": (ADAM, 0.003, 4, 0.75),  # 0.95 0.92 0.94
+    "MobileNet": (ADAM, 0.01, 4, 0.60),  # 0.87 0.80 0.89
 }
 
 
