@@ -316,10 +316,11 @@ class TestDoesItMatter:
             block.forward = lambda x, block=block: block.shortcut(x).relu()
             assert share == pytest.approx((without(x).argmax(dim=1) == t).float().mean().item())
 
-    def test_the_trained_net_works_without_most_of_its_blocks(self, lab):
+    def test_the_trained_net_stays_above_chance_without_any_one_block_and_some_hardly_matter(self, lab):
         whole, *without = lab.lesion_study(lab.trained_net, lab.lesion_pictures.images, lab.lesion_pictures.labels)
         assert whole > 0.6
-        assert sum(share > 0.5 * whole for share in without) >= len(without) / 2
+        assert min(without) > 0.15  # of ten classes
+        assert max(without) > whole - 0.1
 
     @pytest.mark.parametrize("seed", [0, 1, 2])
     def test_the_gap_is_there_at_42_layers_and_small_at_6_whatever_the_seed(self, lab, seed):

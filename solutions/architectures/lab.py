@@ -2477,22 +2477,24 @@ checks.assert_close(
 
 # %% explore="what_a_lesion_does"
 # explore: cut one block of a trained residual net, and one of its plain twin, where a block that is cut gives its input
+# (the two blocks that change the sizes cannot be cut there). Chance is 10 %
 study = lesion_study(trained_net, lesion_pictures.images, lesion_pictures.labels)
 twin = trained.load("shapes_plain").to(here)
 plain_study = []
-for block in [None, *blocks_of(twin)]:
-    hooks = []
-    if block is not None:
-        hooks.append(
-            block.register_forward_hook(
-                lambda module, inputs, output: inputs[0] if inputs[0].shape == output.shape else output
-            )
+for block in [nn.Identity(), *blocks_of(twin)]:
+    fits = []
+    hook = block.register_forward_hook(
+        lambda module, inputs, output, fits=fits: (
+            fits.append(inputs[0].shape == output.shape) or (inputs[0] if fits[0] else output)
         )
+    )
     with torch.no_grad():
         answers = twin(lesion_pictures.images).argmax(dim=1)
-    plain_study.append((answers == lesion_pictures.labels).float().mean().item())
-    for hook in hooks:
-        hook.remove()
+    hook.remove()
+    share = (answers == lesion_pictures.labels).float().mean().item()
+    plain_study.append(share if all(fits) else math.nan)
+print("residual:", "  ".join(f"{share:4.0%}" for share in study))
+print("plain:   ", "  ".join(f"{share:4.0%}" for share in plain_study))
 figure, axes = plt.subplots(figsize=(7, 3))
 axes.plot(study, "o-", label="residual")
 axes.plot(plain_study, "s--", label="plain")
@@ -2806,9 +2808,10 @@ plt.show()
 #    nearly all multiply–adds are in the convolutions, because they are used at every place. Global average pooling in
 #    the place of the first fully connected layer removes parameters and hardly any work; depthwise separable
 #    convolutions or bottlenecks remove multiply–adds, and the convolutions' parameters with them.
-# 2. Without one of most blocks it loses some points and still works, where a plain net that loses a layer falls to
-#    chance. The blocks that hurt most are those at which sides and channels change, and early ones. One block less
-#    leaves half of the paths untouched, and the classifier still gets what they bring.
+# 2. Whole it reads 93 %. Without one block it reads between a quarter and nearly all of what it read before, and always
+#    more than chance, 10 %, to which the plain twin falls at once. The block that hurts most is the last one at which
+#    sides and channels change; some cost a few points only. One block less leaves half of the paths untouched, and the
+#    classifier still gets what they bring; in the plain net there is only one path.
 # 3. It is worse at the **training** loss, so it is not overfitting; both twins have the same number of parameters and
 #    begin with the same weights. With shortcuts the deep net contains the shallow one: a block with F = 0 is the
 #    identity, so more blocks need not hurt. The plain net could represent that too, but has to learn it through all
