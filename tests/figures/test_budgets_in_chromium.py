@@ -211,6 +211,7 @@ def test_the_table_has_every_module_once_it_is_unfolded(book):
     details = shown.page.locator("details:has-text('Every module of VGG-16 (D) in a table')")
     assert details.locator("tbody tr").count() == 0
     details.locator("summary").click()
+    details.locator("tbody tr").first.wait_for()
     (budget,) = Budgets("VGG-16 (D)", "").budgets()
     assert details.locator("tbody th").all_inner_texts() == [
         f"{row.name}\n{row.kind} {'×'.join(map(str, row.output))}" for row in budget.rows
