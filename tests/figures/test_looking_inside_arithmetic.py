@@ -119,7 +119,7 @@ def awkward(channels: int) -> nn.Sequential:
         nn.Conv2d(6, 10, 3, padding="same", dilation=2, groups=2),
         nn.ReLU(),
         nn.AvgPool2d(2, stride=1, padding=1),
-        nn.Conv2d(10, 5, 1, stride=2, groups=5, padding=1, bias=False),
+        nn.Conv2d(10, 5, 1, stride=2, groups=5, padding=1),
         nn.AvgPool2d((2, 1), stride=1, padding=(1, 0), count_include_pad=False),
         nn.Flatten(),
         nn.Linear(5 * 7 * 3, 7, bias=False),

@@ -63,6 +63,7 @@ def test_a_digit_drawn_anywhere_in_any_size_is_recognised(given, digit, scale, m
 def test_size_and_place_do_not_matter_and_the_pen_stays_as_thick(given):
     large, small = given(STROKES[0]), given(STROKES[0], scale=0.5, move=(0.4, 0.1))
     torch.testing.assert_close(large, small)
+    torch.testing.assert_close(large, large.flip(1), msg="in the middle")
     assert given(STROKES[0], scale=0.5, move=(0.4, 0.1), fit=False)[:, :3].max() == 0, "unless the tick is taken away"
 
 
