@@ -75,6 +75,7 @@ def make(name: str, weights: Path, recipe: Recipe | None = None, *, progress: bo
     path = weights / f"{name}.safetensors"
     partial = path.with_name(f"{path.name}.part")
     save_file({key: value.contiguous() for key, value in halves.items()}, partial)
+    partial.chmod(0o644)  # safetensors writes for the owner alone; a sandbox's ordinary user reads these too
     os.replace(partial, path)
     net.load_state_dict(read(path))
     images, labels = images_of(recipe, "test")
