@@ -327,7 +327,7 @@ class TestDoesItMatter:
         gaps = {}
         for depth in (6, 42):
             twins = lab.make_twins(depth, 8, seeded(seed))
-            losses = lab.train_twins(twins, lab.digits_x, lab.digits_t, lab.batches_of(32, 40, seed), 0.05)
+            losses = lab.train_twins(twins, lab.digits_x, lab.digits_t, lab.batches_of(32, 60, seed), 0.05)
             gaps[depth] = lab.gap(losses, 10)
         assert gaps[42] > 0.4
         assert gaps[6] < gaps[42] - 0.2
