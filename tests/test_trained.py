@@ -162,22 +162,22 @@ class TestMaking:
         assert rows[0].keys() == ROWS["digits_live"].keys()
 
     def test_the_command_writes_the_net_and_its_row_in_the_order_of_the_recipes(self, tmp_path, monkeypatch, capsys):
-        for name in ("digits_live", "shapes_lenet"):
+        for name in ("digits_live", "shapes_mobilenet"):
             recipe = dataclasses.replace(RECIPES[name], images=128, epochs=1)
             monkeypatch.setitem(RECIPES, name, recipe)
         monkeypatch.setattr("unmagic.trained.making.TEST_SHAPES", 250)
-        note({"name": "shapes_lenet", "accuracy": -1.0}, tmp_path / "accuracies.json")
+        note({"name": "shapes_mobilenet", "accuracy": -1.0}, tmp_path / "accuracies.json")
         note({"name": "shapes_robust"}, tmp_path / "accuracies.json")
-        assert command.main(["shapes_lenet", "digits_live", "--folder", str(tmp_path)]) == 0
+        assert command.main(["shapes_mobilenet", "digits_live", "--folder", str(tmp_path)]) == 0
         rows = json.loads((tmp_path / "accuracies.json").read_text())
-        assert [row["name"] for row in rows] == ["digits_live", "shapes_lenet", "shapes_robust"]
+        assert [row["name"] for row in rows] == ["digits_live", "shapes_mobilenet", "shapes_robust"]
         assert 0 <= rows[1]["accuracy"] <= 1 and rows[1]["bytes"] > 0
         assert {path.name for path in (tmp_path / "weights").iterdir()} == {
             "digits_live.safetensors",
-            "shapes_lenet.safetensors",
+            "shapes_mobilenet.safetensors",
         }
         printed = capsys.readouterr()
-        assert "shapes_lenet: accuracy" in printed.out and "1 epochs of 128 images" in printed.err
+        assert "shapes_mobilenet: accuracy" in printed.out and "1 epochs of 128 images" in printed.err
 
     def test_the_command_trains_nothing_when_a_name_is_unknown(self, tmp_path, capsys):
         with pytest.raises(SystemExit):

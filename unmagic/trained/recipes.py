@@ -41,11 +41,6 @@ def standardized(net: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.InstanceNorm2d(3), net)
 
 
-def small_lenet() -> nn.Sequential:
-    """LeNet-5 for colours, with a linear output. On shapes it stays at chance in all that it is given here."""
-    return standardized(zoo.LeNet5(in_channels=3, output="linear"))
-
-
 def small_alexnet() -> nn.Sequential:
     """AlexNet's groups and layers for 32×32, without local response normalization, which would take half the time.
 
@@ -122,7 +117,6 @@ RECIPES: dict[str, Recipe] = {
     "digits_live": Recipe(live, DIGITS_LIVE, "digits", 1197, 80, 0.1, "redrawn", batch_size=128),
     "shapes_live": Recipe(live, SHAPES_LIVE, "shapes", 24000, 10, 0.1, "turned", batch_size=128),
     "digits_lenet": Recipe(enlarged_lenet, {}, "digits", 1197, 60, 0.002, "redrawn", "adam"),
-    "shapes_lenet": Recipe(small_lenet, {}, "shapes", 20000, 16, 0.002, None, "adam"),
     "shapes_alexnet": Recipe(small_alexnet, {}, "shapes", 20000, 6, 0.001, "turned", "adam"),
     "shapes_vgg": Recipe(small_vgg, {}, "shapes", 30000, 8, 0.001, "turned", "adam"),
     "shapes_googlenet": Recipe(small_googlenet, {}, "shapes", 24000, 8, 0.001, "turned", "adam"),
