@@ -10,6 +10,7 @@ from rich.console import Console
 
 from autograder import paths
 from autograder.audit import audit, run, tasks_of
+from autograder.audit.equivalence import difference
 from autograder.audit.running import run_tasks
 from autograder.audit.variants import mutated, vacuous
 from autograder.labs import load_lab
@@ -311,6 +312,26 @@ def inputs(generator):
         (lab.folder / "equivalents.py").write_text(entry)
         assert note not in [message for *_, message in lab.findings("note", thorough=True, kinds=["mutant"])]
         assert not [f for f in lab.findings(thorough=True, kinds=["mutant"]) if "changes nothing" in f[2]]
+
+    @pytest.mark.parametrize(
+        ("otherwise", "arguments", "message"),
+        [
+            ("0.0", "torch.ones(5)", ""),  # 0/1 is 0.0 as well
+            ("0.5", "torch.ones(5)", "on input 0: result"),
+            ("0.0", "torch.ones(5), 1", "spread itself raises TypeError on all inputs"),
+        ],
+    )
+    def test_of_several_functions_the_one_in_which_the_change_stands_is_called(
+        self, lab, otherwise, arguments, message
+    ):
+        """Not `loss`, though the exercise has its name, and not the last one: the change does not touch either."""
+        spread = "def spread(x):\n    low, high = x.min(), x.max()\n    return (high - low) / high if high > low else "
+        lab.replace("def loss(x: Tensor)", f"{spread}{otherwise}\n\n\ndef loss(x: Tensor)")
+        lab.replace("    return mean_square\n", "    return mean_square\n\n\ndef last(x):\n    return x\n")
+        source = load_lab(lab.folder)
+        (mutant,) = (text for change, _, text in mutated(source.solution("loss").source) if "high >= low" in change)
+        found = difference(source, "loss", mutant, f"def inputs(generator):\n    return ({arguments},)")
+        assert found.startswith(message) and bool(found) == bool(message)
 
     @pytest.mark.parametrize(
         ("entry", "inputs", "message"),

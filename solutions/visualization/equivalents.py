@@ -1,5 +1,4 @@
-# Mechanical changes of this lab's solutions that change nothing. Where an exercise has several functions, the arguments
-# are those of the last.
+# Mechanical changes of this lab's solutions that change nothing, with arguments of the function that each stands in.
 
 # %% equivalent="torch.arange(k, device=w.device) → torch.arange(k)" exercise="filter_health"
 # on the CPU, where labs are audited, the default device is that of the arguments; on a GPU it is an error
@@ -72,7 +71,8 @@ def inputs(generator: torch.Generator) -> tuple:
 
 
 def inputs(generator: torch.Generator) -> tuple:
-    return torch.randn(3, 4, 5, generator=generator), torch.rand(3, 4, 5, generator=generator) > 0.5
+    maps = torch.randn(3, 4, 5, generator=generator) * (torch.rand(3, 1, 1, generator=generator) > 0.3)
+    return maps, torch.rand(3, 4, 5, generator=generator) > 0.5, [0.0, 0.4, 0.8]
 
 
 # %% equivalent="1 → 2" exercise="map_scores" at=14
@@ -80,7 +80,8 @@ def inputs(generator: torch.Generator) -> tuple:
 
 
 def inputs(generator: torch.Generator) -> tuple:
-    return torch.randn(3, 4, 5, generator=generator), torch.rand(3, 4, 5, generator=generator) > 0.5
+    maps = torch.randn(3, 4, 5, generator=generator) * (torch.rand(3, 1, 1, generator=generator) > 0.3)
+    return maps, torch.rand(3, 4, 5, generator=generator) > 0.5, [0.0, 0.4, 0.8]
 
 
 # %% equivalent="1 → 0" exercise="map_scores" at=14
@@ -88,7 +89,8 @@ def inputs(generator: torch.Generator) -> tuple:
 
 
 def inputs(generator: torch.Generator) -> tuple:
-    return torch.randn(3, 4, 5, generator=generator), torch.rand(3, 4, 5, generator=generator) > 0.5
+    maps = torch.randn(3, 4, 5, generator=generator) * (torch.rand(3, 1, 1, generator=generator) > 0.3)
+    return maps, torch.rand(3, 4, 5, generator=generator) > 0.5, [0.0, 0.4, 0.8]
 
 
 # %% equivalent="1 → 2" exercise="map_scores" at=30
@@ -105,6 +107,4 @@ def inputs(generator: torch.Generator) -> tuple:
 
 
 def inputs(generator: torch.Generator) -> tuple:
-    images = torch.rand(2, 3, 4, 4, generator=generator).to(here)
-    features = small_net(1)[:2]
-    return features, features(images).detach(), images.flip(0), 0.01, 2, 0.05
+    return torch.rand(2, 3, 5, 4, generator=generator), float(torch.rand((), generator=generator)) + 1.0
