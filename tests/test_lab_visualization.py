@@ -2,6 +2,8 @@
 
 from unmagic import checks, data, look, trained
 
+import re
+
 import captum.attr
 import captum.robust
 import pytest
@@ -276,6 +278,23 @@ class TestLab:
     def test_a_solved_hand_in_gets_them_in_the_sandbox_where_its_nets_are_made(self):
         result = grade_notebook(solved_notebook(LAB), "visualization", seed="any")
         assert (result.state, result.points) == ("graded", 35), result.reason
+
+    def test_the_model_answer_in_words_has_the_numbers_of_the_plot_that_it_reads(self, lab, capsys):
+        plot, answer = (cell for cell in LAB.cells if cell.name in ("two_curves", "reading_the_curves"))
+        seen = dict(vars(lab))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lab.plt, "show", lambda: None)
+            exec(plot.source, seen)
+        lab.plt.close("all")
+        standard, robust = ([round(100 * v) for v in seen["accuracies"][name]] for name in ("standard", "robust"))
+        read = [f"{standard[0]} % and {robust[0]} %"]
+        read += [f"at {seen['epsilons'][n]} about {robust[n]} % against {standard[n]} %" for n in (2, 3)]
+        (points, inside), (points_robust, inside_robust) = (
+            re.findall(r"(\d+)%", line) for line in capsys.readouterr().out.splitlines()
+        )
+        read += [f"{points} % and {points_robust} %", f"{inside_robust} % against {inside} %"]
+        words = " ".join(answer.source.replace("#", " ").split())
+        assert [numbers for numbers in read if numbers not in words] == []
 
     def test_no_tests_cell_uses_the_answer_to_another_exercise(self):
         for exercise in LAB.exercises:
