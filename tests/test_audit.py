@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import shutil
+import time
 
 import pytest
 from rich.console import Console
@@ -11,8 +12,9 @@ from rich.console import Console
 from autograder import paths
 from autograder.audit import audit, run, tasks_of
 from autograder.audit.equivalence import difference
-from autograder.audit.running import run_tasks
+from autograder.audit.running import limited, run_tasks
 from autograder.audit.variants import mutated, vacuous
+from autograder.examiner import Stopped
 from autograder.labs import load_lab
 
 TWO_SMALL_STEPS = paths.ROOT / "tests" / "labs" / "two_small_steps"
@@ -249,6 +251,15 @@ class TestPlantedFaults:
         object.__setattr__(tasks[0], "limit", 0.2)
         findings, _ = audit(source, tasks, workers=0)
         assert "the mistake 'sum_not_mean' of loss: took longer than 0.2 s" in [f.message for f in findings]
+
+    def test_what_counts_is_computing_so_that_a_busy_machine_stops_nothing(self):
+        with limited(0.2):
+            time.sleep(0.5)  # as a process that others keep from computing
+        with pytest.raises(Stopped), limited(0.2):
+            while True:
+                pass
+        with pytest.raises(Stopped), limited(0.02):
+            time.sleep(60)  # waits forever: the clock ends it, after ten times as long
 
 
 class TestVariants:

@@ -18,7 +18,7 @@ from autograder.audit.equivalence import difference
 from autograder.examiner import CellResult, SetupError, Stopped, examine
 from autograder.labs import Lab
 
-EQUIVALENCE_LIMIT = 120.0  # seconds for the 1,000 inputs of a mutant that is said to be equivalent
+EQUIVALENCE_LIMIT = 120.0  # seconds of CPU time for the 1,000 inputs of a mutant that is said to be equivalent
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Task:
     tests     grade ids of the tests cells to run
     runs      (seed, with the bridge?) of each run
     line      where it stands: in its file, or the changed line of `lab.py`
-    limit     seconds for one run
+    limit     seconds of CPU time for one run (see `limited`)
     inputs    of a mutant that is said to be equivalent: source that defines `inputs(generator)`, else ""
     """
 
@@ -105,7 +105,7 @@ def perform(lab: Lab, task: Task) -> Outcome:
     results = {}
     try:
         for seed, bridge in task.runs:
-            with _limited(task.limit):
+            with limited(task.limit):
                 examination = examine(lab, task.answers, seed=seed, tests=task.tests, bridge=bridge)
             results[seed, bridge] = tuple(examination.results)
     except Stopped:
@@ -114,7 +114,7 @@ def perform(lab: Lab, task: Task) -> Outcome:
         line = error.cell.first_line + (error.line or 1) - 1
         return Outcome(results, str(error), line, time.perf_counter() - started)
     try:
-        with _limited(EQUIVALENCE_LIMIT):
+        with limited(EQUIVALENCE_LIMIT):
             different = difference(lab, task.exercise, task.answers[task.exercise], task.inputs) if task.inputs else ""
     except Stopped:
         different = f"its 1,000 inputs took longer than {EQUIVALENCE_LIMIT:g} s: draw smaller ones"
@@ -124,16 +124,23 @@ def perform(lab: Lab, task: Task) -> Outcome:
 
 
 @contextlib.contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Raises Stopped inside when it takes longer; again each second, for code that catches everything."""
+def limited(seconds: float) -> Iterator[None]:
+    """Raises Stopped inside when it computes for longer; again each second, for code that catches everything.
+
+    Counted is the process's CPU time: on a busy machine a mutant that is only slow must not pass for one that never
+    ends. Ten times as long on the clock ends what waits.
+    """
 
     def stop(*_: object) -> None:
         raise Stopped
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    timers = (signal.SIGPROF, signal.ITIMER_PROF, seconds), (signal.SIGALRM, signal.ITIMER_REAL, 10 * seconds)
+    before = {number: signal.signal(number, stop) for number, *_ in timers}
+    for _, timer, limit in timers:
+        signal.setitimer(timer, limit, 1.0)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, timer, _ in timers:
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])

@@ -12,7 +12,7 @@ from autograder.audit.running import Task
 from autograder.labs import Lab, Variant
 from autograder.release import filled_cell, student_notebook
 
-MUTANT_LIMIT = 10.0  # seconds: a mutant that never ends was noticed
+MUTANT_LIMIT = 10.0  # seconds of CPU time: a mutant that never ends was noticed
 
 
 def model_answers(lab: Lab) -> dict[str, str]:
