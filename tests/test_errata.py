@@ -142,3 +142,44 @@ def test_alexnet_in_bits_is_as_large_as_its_packed_file(glued):
     for name, which in (("e-packed-all", "all"), ("e-packed-ends", "inner")):
         assert glued[name] == pytest.approx(4 * 60_965_224 / packed_bytes(net, which), rel=1e-9)
     assert 31.6 < glued["e-packed-all"] < 32 and 10 < glued["e-packed-ends"] < 10.5
+
+
+def plain_net(batch_norm):
+    """Fifty 3 × 3 convolutions of 16 channels and their ReLUs, of torch's modules with torch's starting weights."""
+    torch.manual_seed(1)
+    layers = []
+    for _ in range(50):
+        layers += [
+            nn.Conv2d(16, 16, 3, padding=1, bias=False),
+            *([nn.BatchNorm2d(16)] if batch_norm else []),
+            nn.ReLU(),
+        ]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)).double()
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_in_a_deep_plain_net_batch_norm_keeps_signals_from_vanishing_both_ways(glued, batch_norm):
+    forward, backward = [], []
+    net = plain_net(batch_norm)
+    for layer in net:
+        if isinstance(layer, nn.ReLU):
+            layer.register_forward_hook(lambda m, x, y: forward.append(y.detach().var(dim=0).mean().item()))
+            layer.register_full_backward_hook(
+                lambda m, to_input, to_output: backward.append(to_output[0].norm().item())
+            )
+    x = torch.randn(16, 16, 8, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64, requires_grad=True)
+    nn.functional.cross_entropy(net(x), torch.arange(16) % 10).backward()
+    along, back = forward[-1] / forward[0], backward[-1] / backward[0]  # gradients come from the last layer first
+    key = "with" if batch_norm else "without"
+    pages = glued[f"e-plain-forward-{key}"], glued[f"e-plain-backward-{key}"]
+    if batch_norm:
+        assert pages == (pytest.approx(along, rel=0.5), pytest.approx(back, rel=0.9))
+        assert pages[0] > 0.5 and pages[1] > 100
+    else:
+        # n·Var(w) = 1/3 and the ReLU's half: a sixth a layer for squares, and padding takes some more
+        assert max(along, pages[0]) < 6.0**-49 and max(back, pages[1]) < 6.0 ** (-49 / 2)
+
+
+def test_hes_weights_alone_keep_the_gradient_and_not_the_difference_between_images(glued):
+    assert 0.01 < glued["e-plain-backward-he"] < 10
+    assert glued["e-plain-forward-he"] < 1e-2
