@@ -1584,6 +1584,12 @@ checks.assert_close(
     "0 has the sign +1.",
 )
 checks.assert_close((one, w), kept, rtol=0, atol=0, name="arguments", hint="grad and w stay as they were.")
+checks.assert_close(
+    binary_filters_gradient(one.flip(2, 3), w).flatten(),
+    torch.tensor([0.25, -0.25, 1.25, 0.25], device=here),
+    name="∂L/∂W where 1 comes back to the weight 0 alone",
+    hint="α·g = 1 through the sign at that weight, and s_j/4·(+1) to all four: 0 has the sign +1 in the sum too.",
+)
 w = torch.tensor([[0.5, -0.5, 1.0, 1.0], [0.2, 0.2, 0.2, 3.4]], device=here).reshape(2, 1, 2, 2)
 grad = torch.tensor([[2.0, 2.0, 0.0, 0.0], [4.0, 0.0, 0.0, 0.0]], device=here).reshape(2, 1, 2, 2)
 answer = binary_filters_gradient(grad, w)
