@@ -50,6 +50,22 @@ def inputs(generator: torch.Generator) -> tuple:
     return (torch.randn(6, 2, 5, 5, generator=generator) * torch.rand(6, 1, 1, 1, generator=generator) ** 6,)
 
 
+# %% equivalent="zip(x, classes, strict=True) → zip(x, classes)" exercise="occlusion"
+# there is one class for each image; strict only says so
+
+
+def inputs(generator: torch.Generator) -> tuple:
+    return small_net(1), torch.rand(2, 3, 4, 4, generator=generator).to(here), torch.tensor([0, 3], device=here), 2, 2
+
+
+# %% equivalent="True → False" exercise="occlusion"
+# the same
+
+
+def inputs(generator: torch.Generator) -> tuple:
+    return small_net(1), torch.rand(2, 3, 4, 4, generator=generator).to(here), torch.tensor([0, 3], device=here), 2, 2
+
+
 # %% equivalent="0 → -1" exercise="grad_cam"
 # the hook ran once: the first of one is the last
 

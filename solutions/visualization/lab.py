@@ -1026,7 +1026,7 @@ print(f"occlusion:batched: passed. {calls} torch operations for 36 places.")
 fresh = fresh_seed(checks.fresh("occlusion"))
 fresh_x, fresh_c = images(fresh, 1, 3, 8, 8), torch.tensor([1], device=here)
 checks.assert_close(
-    occlusion(beside(occlusion, narrow_net, fresh), fresh_x, fresh_c, 2, 1, 0.5, 7),
+    occlusion(beside(occlusion, narrow_net, fresh), fresh_x.clone(), fresh_c, 2, 1, 0.5, 7),
     reference.occlusion(small_net(fresh), fresh_x, fresh_c, 2),
     rtol=1e-3,
     atol=1e-5,
