@@ -181,9 +181,10 @@ class TestScores:
         assert min(deletion, key=deletion.get) == "occlusion", deletion
 
     @pytest.mark.parametrize("which", ["shapes_live", "shapes_robust"])
-    def test_grad_cam_points_at_the_object_most_often(self, names, which):
+    def test_the_grad_cams_point_at_the_object_most_often(self, names, which):
         pointing = {m: names.mean(which, m, "pointing") for m in METHODS}
-        assert max(pointing, key=pointing.get) == "Grad-CAM", pointing
+        others = max(pointing[m] for m in METHODS[:3])
+        assert min(pointing["Grad-CAM"], pointing["Grad-CAM++"]) > others + 0.02, pointing
 
     def test_guided_backpropagation_points_worse_than_grad_cam_on_one_net_and_best_of_all_on_another(
         self, names, glued
@@ -269,9 +270,13 @@ class TestFooling:
 
 
 class TestAdversarialTraining:
-    def test_few_examples_gain_clean_accuracy_and_many_lose_with_every_seed(self, names):
-        assert (names.few_gain > 0).all() and (names.all_gain < 0).all()
-        assert len(names.few_gain) == len(names.all_gain) == 3
+    def test_few_examples_gain_clean_accuracy_and_many_lose(self, names, glued):
+        clean = {key: results[:, 0] for key, results in names.outcome.items()}
+        few, every = (clean[n, True] - clean[n, False] for n in (names.FEW, len(names.digits.images)))
+        assert few.mean() > 0.005 and every.mean() < -0.004  # three digits of 600, and two and a half
+        assert (glued["few-up"], glued["all-down"]) == (sum(few > 0), sum(every < 0)) >= (2, 2)
+        assert glued["few-gain"] == pytest.approx(100 * few.mean())
+        assert glued["all-loss"] == pytest.approx(-100 * every.mean())
 
     @pytest.mark.parametrize("images", ["few", "all"])
     def test_robust_accuracy_rises_and_ten_steps_are_the_harder_exam(self, glued, images):
