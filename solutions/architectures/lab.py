@@ -46,6 +46,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 here = device()  # a GPU where there is one, else the CPU
+torch.set_num_threads(1)  # a second thread only slows nets this small down
 torch.backends.cudnn.allow_tf32 = False  # on a GPU: full float32 in convolutions, which we compare
 print(f"This lab computes on: {here}")
 
@@ -2796,6 +2797,72 @@ for place, depth in zip(axes, (6, 22, 42), strict=True):
 axes[0].set_ylabel("loss of the batch")
 axes[0].legend()
 plt.show()
+
+# %% [markdown]
+# ### To look at: filters without labels
+#
+# Filters need no labels to begin with. Let the columns of $W$ be patches, those of $D$ filters of length 1, and let
+# each patch give its answer $D^\top w$ to the one filter where it is largest in size, 0 to the others: the columns of
+# $S$. Then repeat
+#
+# $$D := W S^\top + D, \qquad D^{(j)} := D^{(j)} / \lVert D^{(j)} \rVert.$$
+#
+# In words: each filter moves to the patches that chose it. That is k-means for filters. Is it worth it? The cell trains
+# a linear classifier on the answers of 16 such filters, and of 16 that stay as they were drawn.
+
+# %% explore="filters_without_labels"
+# explore: k-means filters against random ones, by the number of labels. Try other sides, or fewer filters
+side, number = 5, 16
+train, test = data.digits("train"), data.digits("test")
+patches = F.unfold(train.images, side).transpose(0, 1).flatten(1)  # (side², m)
+patches = patches - patches.mean(dim=0)
+patches = patches / (patches.std(dim=0) + 0.1)
+
+
+def answers_of(filters: Tensor, images: Tensor) -> Tensor:
+    """What the classifier sees: the positive and the negative part of each map, averaged over four quarters, and 1."""
+    maps = F.conv2d(images, filters.T.reshape(-1, 1, side, side), padding=side // 2)
+    means = F.avg_pool2d(torch.cat([maps.relu(), (-maps).relu()], dim=1), 4).flatten(1)
+    return torch.cat([means, torch.ones(len(means), 1)], dim=1)
+
+
+def right_with(filters: Tensor, labels: Tensor) -> float:
+    """Accuracy on the test digits of a linear classifier (least squares, slightly damped) fitted to those labels."""
+    seen, unseen = answers_of(filters, train.images), answers_of(filters, test.images)
+    scale = seen[labels].std(dim=0) + 0.001
+    seen, unseen = seen[labels] / scale, unseen / scale
+    targets = F.one_hot(train.labels[labels], 10).float()
+    damped = seen.T @ seen + 3 * torch.eye(seen.shape[1])
+    return (unseen @ torch.linalg.solve(damped, seen.T @ targets)).argmax(dim=1).eq(test.labels).float().mean().item()
+
+
+rows = {}
+for seed in range(5):
+    generator = torch.Generator().manual_seed(seed)
+    random_filters = F.normalize(torch.randn(side**2, number, generator=generator), dim=0)
+    filters = random_filters
+    for _ in range(10):
+        scores = filters.T @ patches  # (number, m)
+        scores = scores * (scores.abs() == scores.abs().max(dim=0).values)
+        filters = F.normalize(patches @ scores.T + filters, dim=0)
+    order = torch.randperm(len(train.images), generator=generator)
+    for count in (100, 300, 1000):
+        pair = right_with(random_filters, order[:count]), right_with(filters, order[:count])
+        rows.setdefault(count, []).append(pair)
+print("labels   random  k-means, means of 5 seeds")
+for count, pairs in rows.items():
+    print(f"{count:6}   " + "   ".join(f"{sum(column) / 5:6.1%}" for column in zip(*pairs, strict=True)))
+figure, axes = plt.subplots(2, number, figsize=(8, 1.6))
+for row, kind, shown in zip(axes, ("random", "k-means"), (random_filters, filters), strict=True):
+    for axis, column in zip(row, shown.T, strict=True):
+        axis.imshow(column.reshape(side, side), cmap="gray", vmin=-0.5, vmax=0.5)
+        axis.set(xticks=[], yticks=[])
+    row[0].set_ylabel(kind, rotation=0, ha="right", va="center")
+plt.show()
+
+# %% [markdown]
+# The k-means filters look like strokes and edges, the random ones like nothing. Now compare the columns of the table
+# before you believe in looks: random filters are the comparison that any way of learning filters has to beat.
 
 # %% [markdown]
 # ### Question 15. What the numbers say (3 points)
