@@ -1710,6 +1710,16 @@ for _ in range(5):
 
 
 # %% solution="residual"
+def way_around(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    """The identity, or a projection where sizes change: for both blocks, if you like."""
+    ### BEGIN SOLUTION
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    convolution = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
+    ### END SOLUTION
+
+
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions and a way around: (N, in_channels, H, W) to (N, width, H/stride, W/stride)."""
 
@@ -1752,17 +1762,6 @@ class Bottleneck(nn.Module):
         return (self.norm3(self.conv3(y)) + self.shortcut(x)).relu()
         ### END SOLUTION
 
-
-### BEGIN SOLUTION
-def way_around(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """The identity, or a projection where sizes change."""
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
-    convolution = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
-
-
-### END SOLUTION
 
 # %% setup="residual_names"
 READY_NAMES = {
