@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from autograder.audit.variants import model_answers
 from autograder.examiner import examine
 from autograder.labs import load_lab
 from autograder.labs.names import names_of
@@ -344,7 +345,7 @@ class TestLab:
     """The lab as a whole."""
 
     def test_the_solutions_get_all_points_that_tests_give_in_the_students_own_notebook(self):
-        answers = {exercise: LAB.solution(exercise).solution for exercise in LAB.exercises}
+        answers = model_answers(LAB)
         examination = examine(LAB, answers, seed="any", bridge=False)
         assert {result.grade_id: result.message for result in examination.results if not result.ok} == {}
         assert examination.points == 32
@@ -353,7 +354,7 @@ class TestLab:
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
     def test_the_solutions_get_them_on_a_gpu_too(self, monkeypatch):
         monkeypatch.setenv("UNMAGIC_DEVICE", "cuda")
-        answers = {exercise: LAB.solution(exercise).solution for exercise in LAB.exercises}
+        answers = model_answers(LAB)
         examination = examine(LAB, answers, seed="any", bridge=False)
         assert {result.grade_id: result.message for result in examination.results if not result.ok} == {}
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
+from autograder.audit.variants import model_answers
 from autograder.examiner import examine
 from autograder.labs import load_lab
 from autograder.labs.names import names_of
@@ -234,7 +235,7 @@ class TestLab:
     """The lab as a whole."""
 
     def test_the_solutions_get_all_points_that_tests_give_in_the_students_own_notebook(self):
-        answers = {exercise: LAB.solution(exercise).solution for exercise in LAB.exercises}
+        answers = model_answers(LAB)
         examination = examine(LAB, answers, seed="any", bridge=False)
         assert {result.grade_id: result.message for result in examination.results if not result.ok} == {}
         assert examination.points == 22

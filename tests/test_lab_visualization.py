@@ -11,13 +11,14 @@ import torch
 from torch.nn import functional as F
 
 from autograder import grade_notebook
+from autograder.audit.variants import model_answers
 from autograder.examiner import examine
 from autograder.labs import load_lab
 from autograder.labs.names import names_of
 from autograder.release import solved_notebook
 
 LAB = load_lab("visualization")  # of the fixture `lab`
-ANSWERS = {exercise: LAB.solution(exercise).solution for exercise in LAB.exercises}
+ANSWERS = model_answers(LAB)
 
 
 def seeded(seed: int = 0) -> torch.Generator:

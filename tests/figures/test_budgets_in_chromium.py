@@ -138,7 +138,10 @@ def test_pointing_at_a_bar_or_moving_the_slider_looks_at_a_layer_and_at_what_it_
 def test_the_ring_goes_from_place_to_place_by_arrow_keys_and_by_dragging(book):
     shown = book({"first": "LeNet-5", "second": "", "first_layer": 5})  # C3, 10×10 places that are 2 pixels apart
     ring = shown.page.get_by_role("button", name="Place that is looked at, first net")
-    middle = lambda: [ring.bounding_box()[axis] + 22 for axis in "xy"]  # noqa: E731
+
+    def middle():
+        return [ring.bounding_box()[axis] + 22 for axis in "xy"]
+
     picture = shown.net("first").locator("canvas.sight").bounding_box()
     pixel = 0.82 * picture["width"] / 32
     ring.focus()
@@ -221,7 +224,10 @@ def test_the_table_has_every_module_once_it_is_unfolded(book):
 
 def test_things_to_try_set_the_figure_and_reset_brings_it_back(book):
     shown = book()
-    state = lambda: (shown.verdict, *shown.pixels("bars"), *shown.pixels("sight"))  # noqa: E731
+
+    def state():
+        return shown.verdict, *shown.pixels("bars"), *shown.pixels("sight")
+
     begin = state()
     shown.page.get_by_text("Things to try").click()
     buttons = shown.page.locator(".tries button")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from unmagic.zoo.budgets import Budget, Row
 
-import itertools
 import math
 import typing
 from collections.abc import Mapping
@@ -134,14 +133,7 @@ class LayerList(typing.NamedTuple):
             counts = layer.parameters.at(sides), layer.macs.at(sides)
             rows.append(Row(layer.name, layer.kind, shape, *counts, numbers, seen))
         parameters = self.elsewhere + sum(row.parameters for row in rows)
-        outputs = [self.input_shape[0] * math.prod(sides[0]), *(row.activations for row in rows)]
-        return Budget(
-            rows=tuple(rows),
-            parameters=parameters,
-            macs=sum(row.macs for row in rows),
-            training_bytes=12 * parameters + 4 * sum(outputs[1:]),
-            testing_bytes=4 * parameters + 4 * max(a + b for a, b in itertools.pairwise(outputs)),
-        )
+        return Budget.of(tuple(rows), parameters, self.input_shape[0] * math.prod(sides[0]))
 
     def text(self) -> str:
         """The list as text, for the browser: a line of the net, one of its maps, then one a layer.

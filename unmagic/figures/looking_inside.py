@@ -8,6 +8,7 @@ from unmagic.figures.base import Figure, Still, _in_book
 from unmagic.figures.looking_inside_export import packed
 from unmagic.figures.looking_inside_nets import FILES, course_net, samples
 from unmagic.figures.looking_inside_still import Seen
+from unmagic.trained.files import header
 
 import base64
 import json
@@ -115,8 +116,8 @@ class LookingInside(Figure):
             file = base64.b64decode(self.weights[self.net])
         else:
             file = (STATIC / FILES[self.net]).read_bytes()
-        header = json.loads(file[8 : 8 + int.from_bytes(file[:8], "little")])
-        return json.loads(header["__metadata__"]["unmagic"])
+        entries, _ = header(file)
+        return json.loads(entries["__metadata__"]["unmagic"])
 
     def image(self) -> Tensor:
         """What is shown, (C, H, W). A picture that does not fit the net counts as none, and the first sample is it."""

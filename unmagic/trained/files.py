@@ -17,8 +17,15 @@ def weights_path(name: str) -> Path:
     return FOLDER / "weights" / f"{name}.safetensors"
 
 
+def header(raw: bytes) -> tuple[dict, int]:
+    """What a safetensors file says of itself, and where its numbers begin: eight bytes with the header's length, the
+    header in JSON, the numbers."""
+    start = 8 + int.from_bytes(raw[:8], "little")
+    return json.loads(raw[8:start]), start
+
+
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file: eight bytes with the header's length, the header in JSON, the numbers.
+    """The tensors of a safetensors file.
 
     Labs run with torch alone, so these lines stand in for the library, which writes the files.
 
@@ -28,9 +35,9 @@ def read(path: Path) -> dict[str, Tensor]:
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing; `python -m unmagic.trained {path.stem}` makes it.")
     raw = path.read_bytes()
-    start = 8 + int.from_bytes(raw[:8], "little")
+    entries, start = header(raw)
     tensors = {}
-    for name, entry in json.loads(raw[8:start]).items():
+    for name, entry in entries.items():
         if name == "__metadata__":
             continue
         begin, end = (start + offset for offset in entry["data_offsets"])

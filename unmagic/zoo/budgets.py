@@ -48,6 +48,18 @@ class Budget(typing.NamedTuple):
     training_bytes: int
     testing_bytes: int
 
+    @classmethod
+    def of(cls, rows: tuple[Row, ...], parameters: int, inputs: int) -> "Budget":
+        """What the rows of a net of so many parameters come to; one input is `inputs` numbers."""
+        outputs = [inputs, *(row.activations for row in rows)]
+        return cls(
+            rows=rows,
+            parameters=parameters,
+            macs=sum(row.macs for row in rows),
+            training_bytes=12 * parameters + 4 * sum(outputs[1:]),
+            testing_bytes=4 * parameters + 4 * max(a + b for a, b in itertools.pairwise(outputs)),
+        )
+
     def __str__(self) -> str:
         """A table: a line a layer, the sums, and the memory that one input takes."""
         head = ("layer", "kind", "output", "parameters", "MACs", "activations", "sees")
@@ -97,16 +109,7 @@ def budget(model: nn.Module, input_shape: tuple[int, ...], counter: "Counter | N
     finally:
         for hook in hooks:
             hook.remove()
-    rows = tuple(counter.rows)
-    parameters = sum(p.numel() for p in model.parameters())
-    outputs = [math.prod(input_shape), *(row.activations for row in rows)]
-    return Budget(
-        rows=rows,
-        parameters=parameters,
-        macs=sum(row.macs for row in rows),
-        training_bytes=12 * parameters + 4 * sum(outputs[1:]),
-        testing_bytes=4 * parameters + 4 * max(a + b for a, b in itertools.pairwise(outputs)),
-    )
+    return Budget.of(tuple(counter.rows), sum(p.numel() for p in model.parameters()), math.prod(input_shape))
 
 
 class Counter(TorchDispatchMode):
