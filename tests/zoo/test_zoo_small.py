@@ -10,7 +10,7 @@ from unmagic.zoo.highway import HighwayLayer
 from unmagic.zoo.initialization import he_
 from unmagic.zoo.lenet import C3_TABLE, RBF, PartialConv2d, TrainableSubsampling
 from unmagic.zoo.randwire import random_graph
-from unmagic.zoo.resnet import ZeroPad
+from unmagic.zoo.resnet import BasicBlock, ZeroPad
 
 import networkx
 import pytest
@@ -350,8 +350,37 @@ def test_a_vanilla_net_of_a_thousand_layers_learns(batch):
         (lambda: zoo.LeNet5(classes=26), "wanted codes of shape \\(26, 84\\)"),
         (lambda: zoo.small_densenet(41), "wanted 3n \\+ 4"),
         (lambda: random_graph("XX", 5, 0), "wanted one of WS, ER, BA"),
+        (lambda: zoo.AlexNet(widths=(24, 48, 63, 64, 48)), "wanted five, .* each a multiple of 2, the groups"),
+        (lambda: zoo.AlexNet(widths=(24, 48, 64, 64)), "wanted five, of the five convolutions"),
+        (lambda: zoo.BinaryAlexNet(widths=(24, 48, 64)), "wanted five, of the five convolutions\\."),
+        (lambda: zoo.VGG(("3", "3x"), widths=(8, 8), size=32), "found 'x' in .* wanted"),
+        (lambda: zoo.GoogLeNet(10, size=64), "64 pixels leave 4×4 there; wanted 65 pixels or more, or heads=False"),
+        (lambda: zoo.GoogLeNet(10, stem="small", size=8), "wanted 9 pixels or more"),
+        (lambda: zoo.ResNet(BasicBlock, (2, 2), (8, 8, 8)), "2 stages and 3 widths"),
+        (lambda: zoo.DiracNet((1, 1, 1), (8, 8)), "3 stages and 2 widths"),
+        (lambda: zoo.LeNet5(codes=torch.ones(10, 80)), "codes of shape \\(10, 80\\); wanted \\(10, 84\\)"),
+        (lambda: zoo.NiN(width=1), "wanted 2 or more"),
+        (lambda: zoo.DenseNet((1, 1), 4, compression=0.01), "of 12 maps a compression of 0.01 keeps none"),
+        (lambda: zoo.MobileNet(width=0.01), "wanted a width of 1/32 or more"),
+        (lambda: zoo.RandWire(channels=1), "1 channels and 32 nodes; wanted 2 or more of each"),
+        (lambda: zoo.SimpNet(groups=((8,), ())), "wanted at least one, with a width for each convolution"),
+        (lambda: zoo.VanillaCNN(5, width=2), "wanted at least the 3 channels of the input"),
+        (lambda: zoo.delta_orthogonal_(torch.empty(4, 4)), "a weight of shape \\(4, 4\\); wanted \\(out, in, k, k\\)"),
+        (lambda: zoo.FCN([nn.Identity()] * 2, (3, 3), 2), "2 stages and 2 numbers of channels; wanted three of each"),
+        (lambda: zoo.FCN([nn.Identity()] * 3, (3, 3, 3), 2, finest=4), "wanted one of 8, 16, 32"),
+        (lambda: segmenter()(torch.rand(1, 3, 36, 32)), "of 36×32 pixels; wanted sides that are multiples of 8"),
     ],
 )
 def test_what_cannot_be_built_says_what_can(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("wrong", [{"groups": 32}, {"shortcuts": "A"}])
+@pytest.mark.parametrize(
+    "make", [lambda **o: zoo.resnet(18, **o), lambda **o: zoo.cifar_resnet(preactivation=True, **o)]
+)
+def test_an_option_that_a_residual_block_does_not_have_is_an_error(make, wrong):
+    """Swallowed, a misspelt shortcut would give another net than the one that was asked for."""
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{next(iter(wrong))}'"):
+        make(**wrong)

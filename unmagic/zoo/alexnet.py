@@ -26,6 +26,13 @@ def last_side(name: str, size: int, stem: tuple[int, int, int]) -> int:
     return side
 
 
+def check_widths(name: str, widths: tuple[int, ...], groups: int = 1) -> None:
+    """ValueError, in the net's `name`, unless each of the five convolutions has a width, and it can be split."""
+    if len(widths) != 5 or any(width < 1 or width % groups for width in widths):
+        split = f", each a multiple of {groups}, the groups" if groups > 1 else ""
+        raise ValueError(f"{name}: widths are {widths}; wanted five, of the five convolutions{split}.")
+
+
 class AlexNet(nn.Module):
     """Input (N, in_channels, 227, 227), output (N, classes). 60,965,224 parameters; the paper says 60 million.
 
@@ -41,7 +48,9 @@ class AlexNet(nn.Module):
         without: layers that are left out, by their numbers from 3 to 7, as in the ablations of M. Zeiler and R. Fergus
             (ECCV 2014, table 3): `without=(7,)` has 16.8 million parameters fewer, `without=(3, 4, 6, 7)` 51.1.
 
-    The last feature map must hold at least one pixel; ValueError says how large the input has to be.
+    Raises:
+        ValueError: an input that leaves no pixel on the last feature map, widths that are not five or cannot be split
+            into the groups, layers to leave out other than 3 to 7.
     """
 
     def __init__(
@@ -58,6 +67,7 @@ class AlexNet(nn.Module):
         without: tuple[int, ...] = (),
     ):
         super().__init__()
+        check_widths("AlexNet", widths, groups)
         if not set(without) <= {3, 4, 5, 6, 7}:
             raise ValueError(
                 f"AlexNet: without is {without}; wanted numbers from 3 to 7, the layers that keep the sides."

@@ -5,7 +5,7 @@ networks. ECCV 2016: W ≈ α·sign(W) with α = mean|W| of each filter (equatio
 scaled by K (equation 11), and the order BN, sign, convolution, pooling (figure 3).
 """
 
-from unmagic.zoo.alexnet import last_side
+from unmagic.zoo.alexnet import check_widths, last_side
 
 import math
 
@@ -103,6 +103,7 @@ class BinaryAlexNet(nn.Module):
         super().__init__()
         if kind not in ("binary-weight", "xnor"):
             raise ValueError(f"BinaryAlexNet: kind is {kind!r}; wanted 'binary-weight' or 'xnor'.")
+        check_widths("BinaryAlexNet", widths)
         signs = kind == "xnor"
         c1, c2, c3, c4, c5 = widths
         kernel, stride, padding = stem

@@ -70,6 +70,10 @@ class DenseNet(nn.Module):
         for number, count in enumerate(blocks):
             if number:  # transition
                 kept = int(channels * compression)
+                if kept < 1:
+                    raise ValueError(
+                        f"DenseNet: of {channels} maps a compression of {compression} keeps none; wanted more."
+                    )
                 layers += [nn.BatchNorm2d(channels), nn.ReLU(), nn.Conv2d(channels, kept, 1, bias=False)]
                 layers.append(nn.AvgPool2d(2))  # (N, kept, H/2, W/2)
                 channels = kept

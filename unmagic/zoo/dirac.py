@@ -59,6 +59,10 @@ class DiracNet(nn.Module):
                 f"DiracNet: layers {layers!r}, stem {stem!r}; wanted 18, 34 or a tuple, 'imagenet' or 'small'."
             )
         counts = LAYERS[layers] if isinstance(layers, int) else layers
+        if len(counts) != len(widths):
+            raise ValueError(
+                f"DiracNet: {len(counts)} stages and {len(widths)} widths; wanted as many of one as of the other."
+            )
         channels = widths[0]
         modules: list[nn.Module] = [nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)]
         if stem == "imagenet":

@@ -57,6 +57,10 @@ class FCN(nn.Module):
         channels: of these outputs.
         finest: 32, 16 or 8: the stride of the finest map that is used.
         strides: of the three maps.
+
+    Raises:
+        ValueError: not three stages and channels, a finest stride that none of them has, or an input whose sides are no
+            multiples of the coarsest.
     """
 
     def __init__(
@@ -70,8 +74,11 @@ class FCN(nn.Module):
         super().__init__()
         if finest not in strides:
             raise ValueError(f"FCN: finest is {finest}; wanted one of {', '.join(map(str, strides))}.")
+        if len(stages) != 3 or len(channels) != 3:
+            found = f"{len(stages)} stages and {len(channels)} numbers of channels"
+            raise ValueError(f"FCN: {found}; wanted three of each.")
         self.stages = nn.ModuleList(stages)
-        self.first = strides.index(finest)
+        self.first, self.coarsest = strides.index(finest), strides[-1]
         self.scores = nn.ModuleList(nn.Conv2d(c, classes, 1) for c in channels[self.first :])
         for score in self.scores[:-1]:
             nn.init.zeros_(score.weight)
@@ -80,6 +87,9 @@ class FCN(nn.Module):
         self.last = upsampling(classes, finest)
 
     def forward(self, x: Tensor) -> Tensor:
+        if any(side % self.coarsest for side in x.shape[2:]):
+            found = "×".join(map(str, x.shape[2:]))
+            raise ValueError(f"FCN: an input of {found} pixels; wanted sides that are multiples of {self.coarsest}.")
         maps = []
         for stage in self.stages:
             x = stage(x)

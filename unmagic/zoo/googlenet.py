@@ -100,7 +100,8 @@ class GoogLeNet(nn.Module):
     22 layers with weights; 6,998,552 parameters for 1,000 classes, 13,378,280 with the heads.
 
     Args:
-        heads: the two auxiliary classifiers. They need an input whose map after 4a and 4d has at least 5×5 places.
+        heads: the two auxiliary classifiers. They need 5×5 places on the map after 4a and 4d, so 65 pixels with the
+            published stem and 9 with the small one; ValueError says so.
         width: factor of all channels, for small variants.
         stem: "imagenet" as published (7×7 with stride 2, two poolings and LRN: sides divided by 8), or "small" (one 3×3
             convolution: sides stay).
@@ -144,7 +145,13 @@ class GoogLeNet(nn.Module):
         self.inception4e = nn.Sequential(modules["4e"], nn.MaxPool2d(3, 2, ceil_mode=True))  # (N, 832, 7, 7)
         self.inception5 = nn.Sequential(modules["5a"], modules["5b"])  # (N, 1024, 7, 7)
         self.classifier = nn.Sequential(nn.Dropout(0.4), nn.Linear(channels, classes))
-        side = -(-size // (16 if stem == "imagenet" else 2))
+        shrinks = 16 if stem == "imagenet" else 2  # before 4a
+        side = -(-size // shrinks)
+        if heads and side < 5:
+            raise ValueError(
+                f"GoogLeNet: the heads pool 5×5 places, and {size} pixels leave {side}×{side} there; wanted "
+                f"{4 * shrinks + 1} pixels or more, or heads=False."
+            )
         self.head_4a = AuxiliaryHead(modules["4a"].out_channels, classes, side) if heads else None
         self.head_4d = AuxiliaryHead(modules["4d"].out_channels, classes, side) if heads else None
         he_(self)

@@ -111,6 +111,8 @@ class LeNet5(nn.Module):
             raise ValueError(f"LeNet5: output is {output!r}; wanted 'rbf' or 'linear'.")
         if output == "rbf" and codes is None and classes != 10:
             raise ValueError(f"LeNet5: {classes} classes without codes; wanted codes of shape ({classes}, 84).")
+        if codes is not None and codes.shape != (classes, 84):
+            raise ValueError(f"LeNet5: codes of shape {tuple(codes.shape)}; wanted ({classes}, 84), ±1, a row a class.")
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, 6, 5),  # C1 (N, 6, 28, 28)
             ScaledTanh(),

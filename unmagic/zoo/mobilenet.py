@@ -51,6 +51,9 @@ class MobileNet(nn.Module):
         stem_stride: int = 2,
     ):
         super().__init__()
+        least = min(32, *(out for out, _ in table))
+        if int(least * width) < 1:
+            raise ValueError(f"MobileNet: {width} of {least} channels are none; wanted a width of 1/{least} or more.")
         channels = int(32 * width)
         layers: list[nn.Module] = [
             nn.Conv2d(in_channels, channels, 3, stem_stride, padding=1, bias=False),

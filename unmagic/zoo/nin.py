@@ -32,6 +32,8 @@ class NiN(nn.Module):
 
     def __init__(self, classes: int = 10, in_channels: int = 3, width: int = 192, dropout: float = 0.5):
         super().__init__()
+        if width < 2:
+            raise ValueError(f"NiN: width is {width}; wanted 2 or more: the narrowest layers have half of it.")
         middle, narrow = width * 5 // 6, width // 2
         self.features = nn.Sequential(
             mlpconv(in_channels, (width, middle, narrow), 5),  # (N, 96, 32, 32)

@@ -107,6 +107,8 @@ class RandWire(nn.Module):
         hidden: int = 1280,
     ):
         super().__init__()
+        if channels < 2 or nodes < 2:
+            raise ValueError(f"RandWire: {channels} channels and {nodes} nodes; wanted 2 or more of each.")
         C, (first, second) = channels, stem_strides
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, C // 2, 3, first, padding=1, bias=False),

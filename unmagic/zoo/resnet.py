@@ -54,7 +54,7 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, width: int, stride: int, shortcut: Shortcut, **_):
+    def __init__(self, in_channels: int, width: int, stride: int, shortcut: Shortcut):
         super().__init__()
         self.residual = nn.Sequential(
             conv_norm(in_channels, width, 3, stride),  # (N, width, H/stride, W/stride)
@@ -77,7 +77,7 @@ class PreActivationBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, width: int, stride: int, shortcut: Shortcut, **_):
+    def __init__(self, in_channels: int, width: int, stride: int, shortcut: Shortcut):
         super().__init__()
         self.residual = nn.Sequential(
             norm_conv(in_channels, width, stride),  # (N, width, H/stride, W/stride)
@@ -145,7 +145,7 @@ class ResNet(nn.Module):
         shortcut: "A", "B", "C" (see the module), or "none" for the plain twin.
         zero_last_gamma: the last batch norm of each block begins with γ = 0, so that the block begins as the identity
             (up to the ReLU after the sum). A PreActivationBlock ends in a convolution: then that begins with 0.
-        options: of the block, such as `groups`.
+        options: of the block, such as `groups` of a Bottleneck. TypeError names one that the block does not have.
     """
 
     def __init__(
@@ -164,6 +164,9 @@ class ResNet(nn.Module):
         if stem not in ("imagenet", "small") or shortcut not in typing.get_args(Shortcut):
             found = f"the stem {stem!r} and the shortcut {shortcut!r}"
             raise ValueError(f"ResNet: found {found}; wanted 'imagenet' or 'small', and 'A', 'B', 'C' or 'none'.")
+        if len(blocks) != len(widths):
+            found = f"{len(blocks)} stages and {len(widths)} widths"
+            raise ValueError(f"ResNet: {found}; wanted as many of one as of the other.")
         channels = widths[0]
         if stem == "imagenet":
             self.stem = nn.Sequential(

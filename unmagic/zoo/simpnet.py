@@ -34,6 +34,8 @@ class SimpNet(nn.Module):
         dropout: float = 0.2,
     ):
         super().__init__()
+        if not groups or not all(groups):
+            raise ValueError(f"SimpNet: groups are {groups}; wanted at least one, with a width for each convolution.")
         layers: list[nn.Module] = []
         channels = in_channels
         for number, group in enumerate(groups):

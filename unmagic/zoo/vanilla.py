@@ -15,6 +15,8 @@ def delta_orthogonal_(weight: Tensor, gain: float = 1.0) -> Tensor:
     The convolution then keeps the length of every input that lies inside the borders: all its singular values are
     `gain`. Wants out ≥ in and odd k; ValueError says so.
     """
+    if weight.ndim != 4:
+        raise ValueError(f"delta_orthogonal_: a weight of shape {tuple(weight.shape)}; wanted (out, in, k, k).")
     out_channels, in_channels, height, width = weight.shape
     if out_channels < in_channels or height % 2 == 0 or width % 2 == 0:
         raise ValueError(
@@ -52,6 +54,8 @@ class VanillaCNN(nn.Module):
         super().__init__()
         if depth < 3:
             raise ValueError(f"VanillaCNN: depth is {depth}; wanted 3 or more.")
+        if width < in_channels:
+            raise ValueError(f"VanillaCNN: width is {width}; wanted at least the {in_channels} channels of the input.")
         strides = [1, 2, 2] + [1] * (depth - 3)
         channels = [in_channels] + [width] * depth
         self.convolutions = nn.ModuleList(

@@ -46,6 +46,12 @@ class VGG(nn.Module):
         if isinstance(configuration, str) and configuration not in CONFIGURATIONS:
             raise ValueError(f"VGG: configuration is {configuration!r}; wanted one of {', '.join(CONFIGURATIONS)}.")
         rows = CONFIGURATIONS[configuration] if isinstance(configuration, str) else configuration
+        unknown = set("".join(rows)) - set("13L")
+        if unknown:
+            raise ValueError(
+                f'VGG: found {", ".join(map(repr, sorted(unknown)))} in {rows}; wanted "3" and "1", the side of a '
+                'convolution, and "L".'
+            )
         if len(rows) != len(widths):
             raise ValueError(
                 f"VGG: {len(rows)} stages and {len(widths)} widths; wanted as many of one as of the other."
