@@ -283,6 +283,7 @@ class TestFiles:
             expected = net((scene * 255).round().permute(2, 0, 1)[None] / 255).softmax(dim=1)[0]
         torch.testing.assert_close(torch.tensor(shown.odds), expected, atol=2e-3, rtol=0)
         assert "“mine.png”" in shown.problem
+        assert shown.page.locator(".problem").get_attribute("class") == "problem note", "said, and not as a fault"
         assert shown.asked[asked:] == [], "nothing was sent"
         assert "stays in this page" in shown.page.locator(".privacy").inner_text()
 
@@ -302,6 +303,9 @@ class TestFiles:
         shown.open("Open a picture…", "notes.txt", b"no picture")
         assert shown.problem.startswith("“notes.txt” could not be read; wanted a picture")
         assert shown.pixels() == before
+        assert "note" not in shown.page.locator(".problem").get_attribute("class").split()
+        shown.choose("Picture", "3")
+        assert shown.problem == "", "it was about another picture"
 
     def test_a_dropped_picture_is_opened(self, book):
         shown = book("shapes")
@@ -323,7 +327,7 @@ class TestFiles:
         net = nn.Sequential(nn.Conv2d(1, 5, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 13 * 13, 3)).eval()
         file = figures.export(net, tmp_path / "n.safetensors", input_shape=(1, 28, 28), classes=["cat", "dog", "emu"])
         shown = book()
-        shown.open("Open a net…", "mine.safetensors", file.read_bytes())
+        shown.open("Open a net…", "MINE.SAFETENSORS", file.read_bytes())
         assert shown.page.get_by_label("Net", exact=True).input_value() == "own"
         with torch.no_grad():
             expected = net(torch.zeros(1, 1, 28, 28)).softmax(dim=1)[0]

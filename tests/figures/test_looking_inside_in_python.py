@@ -104,14 +104,24 @@ class TestExport:
         ("net", "more", "said"),
         [
             pytest.param(
-                nn.Linear(3, 2), {}, "the net is a Linear; wanted a plain nn.Sequential of Conv2d", id="no-sequential"
+                nn.Linear(3, 2),
+                {},
+                r"the net is a Linear; wanted a plain nn.Sequential of Conv2d.*nn.Sequential\(\*its parts\)",
+                id="no-sequential",
             ),
             pytest.param(
                 nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, 2)),
                 {"input_shape": (1, 8, 8)},
-                r"layer '1' is a Dropout; what may stand there: Conv2d, BatchNorm2d, ReLU",
+                r"layer '1' is a Dropout; what may stand there: Conv2d, BatchNorm2d, ReLU.*Leave it out: .* evaluation",
                 id="other-layer",
             ),
+            pytest.param(
+                nn.Sequential(nn.Flatten(), nn.Linear(64, 2), nn.Softmax(1)),
+                {"input_shape": (1, 8, 8)},
+                r"layer '2' is a Softmax.*Leave it out: the page takes the softmax",
+                id="softmax",
+            ),
+            pytest.param(nn.Sequential(nn.LazyConv2d(2, 3)), {}, r"a LazyConv2d.*Run the net once", id="lazy"),
             pytest.param(
                 nn.Sequential(small(), nn.ReLU()), {}, r"layer '0' is a Sequential.*Write its layers out", id="nested"
             ),
@@ -164,6 +174,7 @@ class TestExport:
                 id="no-shape",
             ),
             pytest.param(small(), {"input_shape": (1, 28)}, r"input_shape is \(1, 28\); wanted", id="two-sides"),
+            pytest.param(small(), {"input_shape": 28}, r"input_shape is 28; wanted \(C, H, W\)", id="one-side"),
             pytest.param(nn.Sequential(nn.Conv2d(1, 2, 3)), {}, r"ends in \(2, 6, 6\); wanted scores", id="no-scores"),
             pytest.param(small(), {"classes": ["a", "b"]}, "2 classes and 10 scores", id="classes"),
             pytest.param(
@@ -193,6 +204,21 @@ class TestExport:
             figures.export(net, path, **more)
         assert [p.name for p in tmp_path.iterdir()] == ["net.safetensors"]
         assert path.read_bytes() == b"of yesterday"
+
+    def test_a_file_that_the_page_would_not_open_or_that_has_no_folder_is_an_error(self, tmp_path):
+        with pytest.raises(ValueError, match=r"the file is '.*mine'; wanted a name that ends in \.safetensors"):
+            figures.export(small(), tmp_path / "mine")
+        with pytest.raises(FileNotFoundError, match=r"there is no folder '.*nowhere' for 'n\.safetensors'; make it"):
+            figures.export(small(), tmp_path / "nowhere" / "n.safetensors")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_samples_may_be_an_array(self, tmp_path):
+        pictures = data.digits("test").images[:2]
+        said = [
+            figures.export(small(), tmp_path / name, samples=samples).read_bytes()
+            for name, samples in [("a.safetensors", pictures), ("b.safetensors", pictures.numpy())]
+        ]
+        assert said[0] == said[1]
 
     def test_weights_that_are_no_numbers_are_an_error(self, tmp_path):
         net = small()

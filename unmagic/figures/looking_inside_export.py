@@ -33,8 +33,9 @@ def export(
 
     Args:
         model: a plain `nn.Sequential` of Conv2d, BatchNorm2d, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1),
-            Flatten and Linear that ends in scores (before the softmax), a number a class. It runs in evaluation mode.
-        file: where to; a file that is there is replaced.
+            Flatten and Linear that ends in scores (before the softmax), a number a class. It runs in evaluation mode,
+            so leave dropout out: `nn.Sequential(*(m for m in net if not isinstance(m, nn.Dropout)))`.
+        file: where to, a name that ends in .safetensors; a file that is there is replaced.
         input_shape: (C, H, W) of a picture in [0, 1], C 1 or 3. If not given: the course's own, (1, 8, 8) digits for
             one channel and (3, 32, 32) shapes for three.
         classes: a name for each score. If not given: those of digits or shapes where shape and number fit, else
@@ -47,9 +48,16 @@ def export(
 
     Raises:
         ValueError: a layer that the page cannot compute; says which, and what may stand there. A shape that does not
-            fit, weights that are not finite, names that are too few or too many.
+            fit, weights that are not finite, names that are too few or too many, a file of another suffix.
+        FileNotFoundError: the file's folder is not there.
     """
     path = Path(file)
+    if path.suffix.lower() != ".safetensors":
+        raise ValueError(
+            f"export: the file is {str(file)!r}; wanted a name that ends in .safetensors: the page looks at it."
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"export: there is no folder {str(path.parent)!r} for {path.name!r}; make it first.")
     beside = path.with_name(f".{path.name}.part")
     beside.write_bytes(packed(model, input_shape=input_shape, classes=classes, samples=samples, labels=labels))
     beside.replace(path)
@@ -67,7 +75,8 @@ def packed(
     """What `export` writes."""
     if type(model) is not nn.Sequential:
         raise ValueError(
-            f"export: the net is a {type(model).__name__}; wanted a plain nn.Sequential of {', '.join(_KINDS)}."
+            f"export: the net is a {type(model).__name__}; wanted a plain nn.Sequential of {', '.join(_KINDS)}. "
+            "A net whose forward only runs its parts one after another can be given as nn.Sequential(*its parts)."
         )
     layers, tensors = [], {}
     for name, layer in model.named_children():
@@ -163,6 +172,12 @@ _KINDS: dict[str, tuple[type[nn.Module], Callable[[nn.Module], dict]]] = {
     "Flatten": (nn.Flatten, _flatten),
     "Linear": (nn.Linear, lambda layer: {"features": layer.out_features, "has_bias": layer.bias is not None}),
 }
+_HINTS: list[tuple[type[nn.Module] | tuple[type[nn.Module], ...], str]] = [
+    (nn.Sequential, "Write its layers out, one after another"),
+    ((nn.Dropout, nn.Dropout2d, nn.Identity), "Leave it out: a net in evaluation mode does the same without it"),
+    ((nn.Softmax, nn.LogSoftmax), "Leave it out: the page takes the softmax of the scores itself"),
+    (nn.modules.lazy.LazyModuleMixin, "Run the net once on a batch: then it is the layer it stands for"),
+]
 
 
 def _description(name: str, layer: nn.Module) -> dict:
@@ -171,7 +186,7 @@ def _description(name: str, layer: nn.Module) -> dict:
     if type(layer) is not kind:  # no subclass: it may compute something else
         raise ValueError(
             f"export: layer {name!r} is a {type(layer).__name__}; what may stand there: {', '.join(_KINDS)}."
-            + (" Write its layers out, one after another." if isinstance(layer, nn.Sequential) else "")
+            + next((f" {hint}." for kinds, hint in _HINTS if isinstance(layer, kinds)), "")
         )
     try:
         return describe(layer)
@@ -193,7 +208,7 @@ def _input_shape(model: nn.Sequential, given: Sequence[int] | None) -> list[int]
     shape = given
     if shape is None:
         shape = {1: (1, 8, 8), 3: (3, 32, 32)}.get(first.in_channels if first is not None else 0)
-    if shape is None or len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
+    if not isinstance(shape, Sequence) or len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
         raise ValueError(
             f"export: input_shape is {given}; wanted (C, H, W) of a picture with 1 or 3 channels, such as (1, 28, 28)."
         )
@@ -237,6 +252,7 @@ def _class_names(given: Sequence[str] | None, shape: list[int], scores: int) -> 
 
 
 def _levels(samples: Tensor, shape: list[int]) -> Tensor:
+    samples = torch.as_tensor(samples)  # an array will do
     if samples.ndim != 4 or list(samples.shape[1:]) != shape:
         raise ValueError(f"export: samples of shape {tuple(samples.shape)}; wanted (N, {', '.join(map(str, shape))}).")
     if samples.numel() and not (samples.min() >= 0 and samples.max() <= 1):

@@ -25,7 +25,7 @@ class LookingInside extends Live {
 		this.load();
 	}
 
-	/** Brings the net that is wanted: from a trait, or from the file beside this module. */
+	/** Brings the wanted net, from a trait or from the file beside this module. */
 	async load() {
 		const name = this.get("net");
 		const [weights, file] = [this.get("weights")[name], this.get("files")[name]];
@@ -68,7 +68,7 @@ class LookingInside extends Live {
 	async open(file) {
 		if (!file) return;
 		try {
-			if (!/\.safetensors$/.test(file.name)) return this.say(this.net ? await this.pad.open(file) : "");
+			if (!/\.safetensors$/i.test(file.name)) return this.say(this.net ? await this.pad.open(file) : "", "note");
 			if (file.size > 64e6) throw new Error(`“${file.name}” is larger than 64 MB`);
 			this.nets.own = Object.assign(readNet(await file.arrayBuffer()), { weights: this.get("weights").own });
 			this.turn("own");
@@ -82,7 +82,9 @@ class LookingInside extends Live {
 		this.set({ net, picture: [], target: -1, layer: -1 });
 	}
 
-	say(words) {
+	/** kind: "note" when all went well. */
+	say(words, kind = "") {
+		this.problem.className = `problem ${kind}`;
 		this.problem.textContent = words && `${words}.`;
 		this.report();
 	}
@@ -104,7 +106,7 @@ class LookingInside extends Live {
 		return Math.min(this.get("target"), this.net.classes.length - 1);
 	}
 
-	/** Goes on for as long as a frame allows. What was begun is finished, so that maps follow a hand that never rests. */
+	/** As long as a frame allows. What was begun is finished, so that maps follow a hand that never rests. */
 	compute() {
 		const until = performance.now() + SLICE;
 		const x = this.pad.picture();
@@ -153,7 +155,10 @@ class LookingInside extends Live {
 			layer: choice({ label: "Grad-CAM of", options: [], input: set("layer") }),
 		};
 		this.epsilon = slider({ label: "Step ε", min: 0, max: 0.5, step: 0.005, text: (x) => x.toFixed(3), input: set("epsilon") });
-		this.pad = new Pad(() => super.changed());
+		this.pad = new Pad(() => {
+			this.problem.textContent = ""; // it was about another picture
+			super.changed();
+		});
 		const picker = (accept, words) => {
 			const input = h("input", { type: "file", accept, hidden: true, onchange: () => {
 				this.open(input.files[0]);

@@ -1,6 +1,6 @@
 // How pictures, maps and activations are painted.
 
-import { sharp } from "./kit.js";
+import { line, sharp } from "./kit.js";
 
 const rgb = (hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
 const mix = (a, b, t) => a.map((x, k) => x + (b[k] - x) * t);
@@ -77,11 +77,7 @@ export function drawLayer(canvas, values, [C, H, W], ink) {
 export function drawPen({ g, width, height }, [x, y], ink) {
 	for (const [colour, thick] of [[ink.paper, 4], [ink.accent, 2]]) {
 		[g.strokeStyle, g.lineWidth] = [colour, thick];
-		g.beginPath();
-		g.moveTo(x * width - 10, y * height);
-		g.lineTo(x * width + 10, y * height);
-		g.moveTo(x * width, y * height - 10);
-		g.lineTo(x * width, y * height + 10);
-		g.stroke();
+		line(g, x * width - 10, y * height, x * width + 10, y * height);
+		line(g, x * width, y * height - 10, x * width, y * height + 10);
 	}
 }

@@ -21,8 +21,8 @@ function stamp(raster, [C, height, width], [x1, y1], [x2, y2], radius, colour) {
 }
 
 /**
- * Strokes moved and scaled as the digits of the data set were: as high as the picture, at most ¾ as wide, in its middle; the pen stays as
- * thick as it is. Strokes are { colour, width, points: [[x, y]…] }, from 0 to 1; those that erase (colour 0) follow.
+ * Strokes moved and scaled as the data set's digits were: as high as the picture, at most ¾ as wide, in its middle, the pen as thick.
+ * Strokes are { colour, width, points: [[x, y]…] }, from 0 to 1; those that erase (colour 0) follow.
  */
 export function centred(strokes) {
 	const ink = strokes.filter(({ colour }) => colour.some(Boolean)).flatMap(({ points }) => points);
@@ -49,7 +49,7 @@ export function rastered(base, strokes, [C, H, W]) {
 	return { raster, shape };
 }
 
-/** Each pixel the mean of its FINE × FINE: in black and white, how many of 16 are white. */
+/** Each pixel the mean of its FINE × FINE: of black and white, how many are white. */
 export function counted({ raster, shape: [C, height, width] }) {
 	const x = new Float64Array((C * height * width) / FINE ** 2);
 	const W = width / FINE;
@@ -58,8 +58,8 @@ export function counted({ raster, shape: [C, height, width] }) {
 }
 
 /**
- * A grey photograph (height, width) as a net of white digits on black wants it: exchanged when its border is light, spread from black to
- * white. With `fit`, what is bright is placed as in `centred`, in black and white. Returns { turned, picture: of `sides` }.
+ * A grey photograph (height, width) for a net of white digits on black: exchanged when its border is light, spread from black to white.
+ * With `fit`, what is bright is placed as in `centred`, in black and white. Returns { turned, picture: of `sides` }.
  */
 export function photographed(grey, [height, width], sides, fit) {
 	const border = grey.filter((_, k) => k < width || k >= (height - 1) * width || k % width === 0 || k % width === width - 1);

@@ -45,8 +45,8 @@ export function occluder([, H, W]) {
 }
 
 /**
- * A picture's way through the net and back: yields after every layer, returns { values, probabilities, target, saliency, layer, gradCam,
- * slope }. target: the class explained, −1: the surest. layer: Grad-CAM's, an index into the values, 0: none. slope: of the loss −log p.
+ * A picture's way through the net and back, yields after every layer: { values, probabilities, target, saliency, layer, gradCam, slope }.
+ * target: the class explained, −1: the surest. layer: Grad-CAM's, an index into the values, 0: none. slope: of the loss −log p.
  */
 export function* analyse(pass, x, { target, layer }) {
 	const { input, layers } = pass.net;

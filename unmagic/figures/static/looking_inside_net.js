@@ -1,6 +1,6 @@
 // A small net in the page: forward, and gradients to its input and every layer, as PyTorch has them, in float64.
 
-const total = (shape) => shape.reduce((product, n) => product * n, 1);
+const total = (shape) => shape.reduce((a, b) => a * b, 1);
 
 /** Calls visit(index, channel) for each number. */
 function each([C, H, W], visit) {
@@ -94,6 +94,7 @@ function largest(x, at, rows, columns, W) {
 /** The shape of a window layer's output. */
 const sides = (channels, layer, input) =>
 	[channels, ...[0, 1].map((k) => Math.floor((input[k + 1] + 2 * layer.padding[k] - layer.dilation[k] * (layer.kernel[k] - 1) - 1) / layer.stride[k]) + 1)];
+const pooled = (layer, input) => sides(input[0], layer, input);
 const share = ({ kernel: [kh, kw], counts_padding }, rows, columns) => 1 / (counts_padding ? kh * kw : rows * columns);
 
 /**
@@ -136,12 +137,12 @@ const KINDS = {
 		backward: ({ output }, dy, dx, x) => each(output, (k) => x[k] > 0 && (dx[k] += dy[k])),
 	},
 	MaxPool2d: {
-		output: (layer, input) => sides(input[0], layer, input),
+		output: pooled,
 		forward: (layer, x, y) => windows(layer, (k, at, rows, columns) => (y[k] = x[largest(x, at, rows, columns, layer.input[2])])),
 		backward: (layer, dy, dx, x) => windows(layer, (k, at, rows, columns) => (dx[largest(x, at, rows, columns, layer.input[2])] += dy[k])),
 	},
 	AvgPool2d: {
-		output: (layer, input) => sides(input[0], layer, input),
+		output: pooled,
 		forward: (layer, x, y) => windows(layer, (k, at, rows, columns) => {
 			let sum = 0;
 			for (let a = 0; a < rows; a++) for (let b = 0; b < columns; b++) sum += x[at + a * layer.input[2] + b];
@@ -183,7 +184,7 @@ function half(bits) {
 
 /**
  * The net in a file of unmagic.figures.export, safetensors whose metadata says the layers: { layers, input, classes, samples: [picture…],
- * labels }. Throws an Error that says what was found and what was wanted.
+ * labels }. Throws an Error that says what was found and wanted.
  */
 export function readNet(buffer) {
 	const fail = (found) => {
@@ -227,7 +228,7 @@ export function readNet(buffer) {
 	return { ...net, layers, samples: Array.from({ length: net.samples }, (_, k) => samples.slice(k * size, (k + 1) * size)) };
 }
 
-/** A picture's way through a net: values[0] is the picture, values[k + 1] what layer k makes; the last are scores. Slopes to each. */
+/** A way through a net: values[0] is the picture, values[k + 1] what layer k makes, the last the scores; slopes to each. */
 export class Pass {
 	constructor(net) {
 		this.net = net;

@@ -44,7 +44,7 @@ export class Pad {
 		this.pointing();
 	}
 
-	/** For pictures of another shape (channels, height, width). Those of fewer than 16 rows are drawn as the digits were. */
+	/** For pictures (channels, height, width); those of fewer than 16 rows are drawn as the digits were. */
 	fit(shape) {
 		Object.assign(this, { shape, past: [], strokes: [], base: this.empty(shape) });
 		this.grey = shape[0] === 1;
@@ -110,7 +110,7 @@ export class Pad {
 		this.changed();
 	}
 
-	/** Opens a picture file; it stays in the page. Returns what was done to it, in words. */
+	/** Opens a picture file. Returns what was done to it, in words. */
 	async open(file) {
 		const bitmap = await createImageBitmap(file).catch(() => {
 			throw new Error(`“${file.name}” could not be read; wanted a picture that the browser knows, such as PNG or JPEG`);
