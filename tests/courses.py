@@ -14,6 +14,7 @@ import nbformat
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.apps.baseapp import NbGrader
 
+from autograder import database
 from autograder.labs import Lab, load_lab
 from autograder.release import filled, register, release, solved_notebook
 
@@ -45,7 +46,11 @@ class Course:
         return path
 
     def api(self, monkeypatch) -> NbGraderAPI:
-        """What formgrader's buttons call, with the course's settings; for the test's time it runs in the root."""
+        """What formgrader's buttons call, with the course's settings; for the test's time it runs in the root.
+
+        The gradebook is there: nbgrader makes the same, and asks the command `alembic` for its version, for seconds.
+        """
+        database.make(self.gradebook_url)
         monkeypatch.chdir(self.root)
         monkeypatch.setenv("PATH", os.environ["PATH"])  # the settings change it
         monkeypatch.delenv("UNMAGIC_CLASS", raising=False)

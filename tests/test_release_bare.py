@@ -22,7 +22,8 @@ CONSTRAINTS = REPOSITORY / "requirements.lock"
 # Run by the bare Python: executes a notebook with all its cells, and prints its errors and what it wrote to stderr.
 EXECUTE = """
 import json, sys
-import nbformat, unmagic
+from importlib.util import find_spec
+import nbformat
 from nbclient import NotebookClient
 
 notebook = nbformat.read(sys.argv[1], as_version=4)
@@ -31,7 +32,7 @@ outputs = [(cell.id, output) for cell in notebook.cells for output in cell.get("
 errors = [[cell, output.ename, output.evalue] for cell, output in outputs if output.output_type == "error"]
 errors += [[cell, "stderr", output.text] for cell, output in outputs if output.get("name") == "stderr"]
 executed = sum(cell.get("execution_count") is not None for cell in notebook.cells)
-json.dump({"unmagic": unmagic.__file__, "errors": errors, "executed": executed}, sys.stdout)
+json.dump({"unmagic": find_spec("unmagic").origin, "errors": errors, "executed": executed}, sys.stdout)
 """
 
 
