@@ -3,6 +3,7 @@
 from unmagic import data, zoo
 from unmagic.train import evaluate, fit
 
+import json
 import math
 
 import pytest
@@ -64,6 +65,37 @@ def test_an_objective_sees_the_model_and_its_logits_are_what_is_counted(digits):
     }
 
 
+def test_the_history_is_plain_numbers_that_json_takes(digits):
+    history = fit(net(), digits[0], 2, validation=digits[1], **OPTIONS)
+    assert type(history) is dict and json.loads(json.dumps(history)) == history
+    assert {type(value) for values in history.values() for value in values} == {float}
+
+
+def test_the_bar_counts_the_steps_of_an_epoch_and_says_what_the_last_one_came_to(digits, monkeypatch):
+    bars = []
+
+    class Bar:
+        def __init__(self, total, desc, **options):
+            bars.append({"total": total, "text": desc, "done": 0, **options})
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def update(self):
+            bars[-1]["done"] += 1
+
+    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+    history = fit(net(), digits[0], 2, validation=digits[1], **(OPTIONS | {"progress": True}))
+    assert [(bar["total"], bar["done"]) for bar in bars] == [(19, 19), (19, 19)]  # ⌈1197/64⌉
+    assert bars[0]["text"] == "epoch 1/2"
+    assert bars[1]["text"].startswith(f"epoch 2/2 (so far: loss {history['loss'][0]:.3g}, accuracy ")
+    assert f"validation accuracy {history['validation_accuracy'][0]:.3g})" in bars[1]["text"]
+    assert bars[0]["disable"] is None  # tqdm's own: no bar in a file or a pipe
+
+
 def test_a_run_is_repeated_exactly_and_another_seed_is_another_order(digits):
     one, again, other = (fit(net(), digits[0], 2, seed=seed, **OPTIONS) for seed in (3, 3, 4))
     assert one == again and one["loss"] != other["loss"]
@@ -123,11 +155,38 @@ class TestCheckpoints:
     def test_a_checkpoint_of_another_run_is_refused_by_name(self, digits, tmp_path):
         path = tmp_path / "net.pt"
         fit(net(), digits[0], 1, checkpoint=path, **OPTIONS)
-        with pytest.raises(ValueError, match=r"net.pt is of another run"):
-            fit(net(), digits[0], 1, checkpoint=path, seed=1, **OPTIONS)
+        few = tuple(part[:600] for part in digits[0])
+        for images_and_labels, change, said in (
+            (digits[0], {"seed": 1}, r"seed 0, now 1\."),
+            (digits[0], {"learning_rate": 0.5}, r"learning_rate 0\.1, now 0\.5\."),
+            (digits[0], {"optimizer": torch.optim.Adam}, r"optimizer SGD, now Adam\."),
+            (few, {"batch_size": 32}, r"images 1197, now 600; batch_size 64, now 32\."),
+        ):
+            with pytest.raises(ValueError, match=rf"net.pt is of another run: {said} Take what it began with"):
+                fit(net(), images_and_labels, 1, checkpoint=path, **(OPTIONS | change))
         other = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
         with pytest.raises(ValueError, match=r"net.pt holds another model"):
             fit(other, digits[0], 1, checkpoint=path, **OPTIONS)
+
+    @pytest.mark.parametrize(
+        ("content", "said"), [(b"hello", "cannot be read as a checkpoint"), (None, "is no checkpoint of this version")]
+    )
+    def test_a_file_that_is_no_checkpoint_is_said_and_left_alone(self, content, said, digits, tmp_path):
+        path = tmp_path / "net.pt"
+        if content is None:
+            torch.save(net().state_dict(), path)
+        else:
+            path.write_bytes(content)
+        before = path.read_bytes()
+        with pytest.raises(ValueError, match=rf"net.pt {said}.*delete it or name another file"):
+            fit(net(), digits[0], 1, checkpoint=path, **OPTIONS)
+        assert path.read_bytes() == before
+
+    def test_a_finished_run_goes_on_for_more_epochs(self, digits, tmp_path):
+        path = tmp_path / "net.pt"
+        short = fit(net(), digits[0], 2, checkpoint=path, **OPTIONS)
+        longer = fit(net(), digits[0], 4, checkpoint=path, **OPTIONS)
+        assert longer["loss"][:2] == short["loss"] and len(longer["loss"]) == 4 and longer["learning_rate"][2] > 0
 
 
 def test_stops_when_validation_gets_no_better_and_goes_back_to_the_best(digits):
@@ -144,6 +203,15 @@ def test_stops_when_validation_gets_no_better_and_goes_back_to_the_best(digits):
     [
         ({"data": (torch.zeros(3, 4), torch.zeros(2, dtype=torch.int64))}, "3 images and 2 labels"),
         ({"patience": 2}, "patience without validation"),
+        (
+            {"patience": 0, "validation": (torch.zeros(3, 64), torch.zeros(3, dtype=torch.int64))},
+            "patience is 0; wanted 1",
+        ),
+        ({"data": (torch.zeros(3, 64), torch.zeros(3), torch.zeros(3))}, "data is 3 parts; wanted two: images and labels"),
+        ({"data": torch.zeros(3, 4)}, "data is a Tensor; wanted two"),
+        ({"validation": (torch.zeros(3, 4), torch.zeros(2))}, "3 images and 2 labels in validation"),
+        ({"epochs": -1}, "-1 epochs in batches of 64"),
+        ({"batch_size": 0}, "1 epochs in batches of 0; wanted 0 or more, and 1 or more"),
     ],
 )
 def test_what_cannot_be_trained_is_said(digits, options, message):

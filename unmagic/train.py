@@ -5,6 +5,7 @@ from unmagic.devices import device as find_device
 import contextlib
 import math
 import os
+import pickle
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+FORMAT = "unmagic/fit/2"  # of checkpoints
 Data = tuple[Tensor, Tensor]
 # of (model, images, labels): what is minimised, (), and the logits (B, classes) that accuracy is counted from
 Objective = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -40,7 +42,8 @@ def fit(
 
     Args:
         data: images (N, …) and labels (N,) int64. They go to the device once, whole.
-        epochs: passes over the data, each in an order of its own.
+        epochs: passes over the data, each in an order of its own. A run that went on from a checkpoint may have more of
+            them than before: the rest is then scheduled as of the longer run.
         validation: images and labels that are only looked at; after each epoch.
         loss: of (logits, labels), a mean.
         objective: in place of `loss` where logits are not enough: of (model, images, labels) it gives what is
@@ -51,24 +54,30 @@ def fit(
         augment: called on each batch of images.
         seed: of the order of the data.
         mixed_precision: bfloat16 where it is safe; if not given, on a GPU only, with channels last.
-        checkpoint: file that is written after each epoch, and gone on from where it exists. Errors name a file of
-            another run.
+        checkpoint: file that is written after each epoch, and gone on from where it exists, if it is of the same run:
+            model, number of images, batch size, learning rate, optimizer and seed.
         patience: stop after so many epochs without a smaller validation loss, and go back to the best.
-        progress: a bar (tqdm), where a person looks.
+        progress: a bar (tqdm) an epoch, with what the last epoch came to, where a person looks.
 
     Returns:
         lists with an entry an epoch: "loss", "accuracy" (of the training data as it was met), "learning_rate", and with
-        validation "validation_loss" and "validation_accuracy". Accuracies are from 0 to 1.
+        validation "validation_loss" and "validation_accuracy". Accuracies are from 0 to 1. All are plain numbers, so
+        `json.dumps` takes it.
 
     Raises:
-        ValueError: images and labels of different number, or patience without validation.
+        ValueError: data other than images and as many labels, patience without validation, a checkpoint that cannot be
+            read or is of another run; says what differs.
         FloatingPointError: the loss is no number any more; says at which step and what to try.
     """
-    images, labels = data
-    if len(images) != len(labels) or len(images) == 0:
-        raise ValueError(f"fit: {len(images)} images and {len(labels)} labels; wanted as many of one as of the other.")
+    images, labels = _pair("data", data)
+    if validation is not None:
+        _pair("validation", validation)
+    if epochs < 0 or batch_size < 1:
+        raise ValueError(f"fit: {epochs} epochs in batches of {batch_size}; wanted 0 or more, and 1 or more.")
     if patience is not None and validation is None:
         raise ValueError("fit: patience without validation; pass validation=(images, labels) to stop by.")
+    if patience is not None and patience < 1:
+        raise ValueError(f"fit: patience is {patience}; wanted 1 or more epochs, or None to run to the end.")
     place = torch.device(device) if device is not None else find_device()
     on_gpu = place.type == "cuda"
     half = on_gpu if mixed_precision is None else mixed_precision
@@ -82,7 +91,14 @@ def fit(
     update = make(model.parameters(), lr=learning_rate)
     minimised = objective or _of_logits(loss)
     schedule = torch.optim.lr_scheduler.LambdaLR(update, lambda step: _rate(step, steps))
-    state = _State(model, update, schedule, seed)
+    settings = {
+        "images": len(images),
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "optimizer": type(update).__name__,
+        "seed": seed,
+    }
+    state = _State(model, update, schedule, settings)
     if checkpoint is not None and Path(checkpoint).exists():
         state.load(Path(checkpoint))
 
@@ -92,7 +108,7 @@ def fit(
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed + epoch)).to(place)
         sums = torch.zeros(2, device=place, dtype=torch.float64)  # of losses and of right answers
         model.train()
-        with _bar(progress, steps_an_epoch, f"epoch {epoch + 1}/{epochs}") as advance:
+        with _bar(progress, steps_an_epoch, f"epoch {epoch + 1}/{epochs}", state.history) as advance:
             for number, chosen in enumerate(order.split(batch_size)):
                 batch = images[chosen].contiguous(memory_format=layout)  # (B, …)
                 if augment is not None:
@@ -154,6 +170,20 @@ def evaluate(
     return {"loss": total / len(images), "accuracy": right / len(images)}
 
 
+def _pair(name: str, data: Data) -> Data:
+    """Images and labels, as many of one as of the other."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        parts = f"{len(data)} parts" if isinstance(data, tuple | list) else f"a {type(data).__name__}"
+        raise ValueError(
+            f"fit: {name} is {parts}; wanted two: images and labels, as in `scenes.images, scenes.labels`."
+        )
+    images, labels = data
+    if len(images) != len(labels) or len(images) == 0:
+        found = f"{len(images)} images and {len(labels)} labels"
+        raise ValueError(f"fit: {found} in {name}; wanted as many of one as of the other.")
+    return images, labels
+
+
 def _of_logits(loss: Callable[[Tensor, Tensor], Tensor]) -> Objective:
     def objective(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         logits = model(images)  # (B, classes)
@@ -182,7 +212,7 @@ def _diverged(epoch: int, step: int, schedule: typing.Any) -> FloatingPointError
 
 
 @contextlib.contextmanager
-def _bar(shown: bool, total: int, text: str) -> Iterator[Callable[[], None]]:
+def _bar(shown: bool, total: int, text: str, history: dict[str, list[float]]) -> Iterator[Callable[[], None]]:
     if not shown:
         yield lambda: None
         return
@@ -191,6 +221,9 @@ def _bar(shown: bool, total: int, text: str) -> Iterator[Callable[[], None]]:
     except ImportError:  # a bare machine: the loop is worth more than its bar
         yield lambda: None
         return
+    last = {name.replace("_", " "): f"{values[-1]:.3g}" for name, values in history.items() if name != "learning_rate"}
+    if last:
+        text = f"{text} (so far: {', '.join(f'{name} {value}' for name, value in last.items())})"
     with tqdm(total=total, desc=text, leave=False, disable=None) as bar:  # None: not where nobody looks
         yield bar.update
 
@@ -198,8 +231,8 @@ def _bar(shown: bool, total: int, text: str) -> Iterator[Callable[[], None]]:
 class _State:
     """What a run is made of between two epochs: what a checkpoint holds."""
 
-    def __init__(self, model: nn.Module, update: torch.optim.Optimizer, schedule: typing.Any, seed: int):
-        self.model, self.update, self.schedule, self.seed = model, update, schedule, seed
+    def __init__(self, model: nn.Module, update: torch.optim.Optimizer, schedule: typing.Any, settings: dict):
+        self.model, self.update, self.schedule, self.settings = model, update, schedule, settings
         self.epoch, self.waited = 0, 0
         self.history: dict[str, list[float]] = {}
         self.best: tuple[float, dict] | None = None
@@ -229,23 +262,31 @@ class _State:
             "waited": self.waited,
             "history": self.history,
             "best": self.best,
-            "seed": self.seed,
+            "settings": self.settings,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.part")
-        torch.save(kept | {"format": "unmagic/fit/1", "random": torch.get_rng_state()}, partial)
+        torch.save(kept | {"format": FORMAT, "random": torch.get_rng_state()}, partial)
         os.replace(partial, path)
 
     def load(self, path: Path) -> None:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        if found.get("format") != "unmagic/fit/1" or found["seed"] != self.seed:
+        way_out = "delete it or name another file"
+        try:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+            raise ValueError(f"fit: {path} cannot be read as a checkpoint; {way_out}. ({error!r})") from None
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise ValueError(f"fit: {path} is no checkpoint of this version of fit; {way_out}.")
+        then = found["settings"]
+        other = [f"{name} {then[name]}, now {now}" for name, now in self.settings.items() if then[name] != now]
+        if other:
             raise ValueError(
-                f"fit: {path} is of another run (another seed, or not ours); delete it or name another file."
+                f"fit: {path} is of another run: {'; '.join(other)}. Take what it began with, or {way_out}."
             )
         try:
             self.model.load_state_dict(found["model"])
         except RuntimeError as error:
-            raise ValueError(f"fit: {path} holds another model; delete it or name another file. ({error})") from None
+            raise ValueError(f"fit: {path} holds another model; {way_out}. ({error})") from None
         self.update.load_state_dict(found["update"])
         self.schedule.load_state_dict(found["schedule"])
         self.epoch, self.waited, self.history = found["epoch"], found["waited"], found["history"]
