@@ -207,7 +207,7 @@ def test_stops_when_validation_gets_no_better_and_goes_back_to_the_best(digits):
             {"patience": 0, "validation": (torch.zeros(3, 64), torch.zeros(3, dtype=torch.int64))},
             "patience is 0; wanted 1",
         ),
-        ({"data": (torch.zeros(3, 64), torch.zeros(3), torch.zeros(3))}, "data is 3 parts; wanted two: images and labels"),
+        ({"data": (torch.zeros(3, 64), torch.zeros(3), torch.zeros(3))}, "data is 3 parts; wanted two: images"),
         ({"data": torch.zeros(3, 4)}, "data is a Tensor; wanted two"),
         ({"validation": (torch.zeros(3, 4), torch.zeros(2))}, "3 images and 2 labels in validation"),
         ({"epochs": -1}, "-1 epochs in batches of 64"),
