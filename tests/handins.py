@@ -1,5 +1,7 @@
 """What the grader's tests share: a lab that is graded in a second, and classes that hand it in."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -8,8 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbformat import NotebookNode
 
+from autograder import cli, starting
 from autograder.labs import Lab, load_lab
 from autograder.release import filled, solved_notebook
 
@@ -49,10 +53,29 @@ def autograder(*arguments: object, ok: bool = True, **environment: str) -> subpr
 
 
 def grade(root: Path, *arguments: object, lab: Path | str = TINY) -> list[dict]:
-    """Grades a class through the command line; its events."""
-    none = () if "--isolation" in arguments else ("--isolation", "none")
-    done = autograder("grade", lab, "--class", root, *none, "--json", *arguments)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    """Grades a class through the command line; its events.
+
+    In a sandbox the command is a process of its own. Without walls it runs in this one, whose imports then serve every
+    class, and so does the process with torch in it that workers are forked from.
+    """
+    walled = "--isolation" in arguments
+    words = ["grade", lab, "--class", root, *([] if walled else ["--isolation", "none"]), "--json", *arguments]
+    said = autograder(*words).stdout if walled else _here(words)
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def _here(words: list) -> str:
+    """Runs the command line in this process; what it says on stdout. Fails when it does."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("UNMAGIC_")]:
+            patch.delenv(name)
+        patch.setattr(starting, "_forking", starting._forking)  # which `grade` sets: other tests go on as they were
+        patch.setattr(sys, "argv", ["autograder", *map(str, words)])
+        with contextlib.redirect_stdout(said), pytest.raises(SystemExit) as ended:
+            cli.main()
+    assert ended.value.code == 0, said.getvalue()
+    return said.getvalue()
 
 
 def result(root: Path, student: str, lab: str = "tiny_line") -> dict:
