@@ -1,13 +1,14 @@
 """How long a frame takes in Chromium while a reader drags: `python tests/figures/bench_frames.py`.
 
 In the race of descent the start is dragged, in the signals through depth the sliders of n·Var(w) and of the width; in
-looking inside a line is drawn without rest.
+looking inside a line is drawn without rest; in Budgets the ring is dragged over the picture, and the sliders of the
+input's size, of the layer and of the batch go through their range.
 
 60 frames a second leave 16.7 ms to each. Two times are told: between frames (requestAnimationFrame, which waits for the
 screen) and what the figure itself computes in a frame (its own tick).
 """
 
-from unmagic.figures import STATIC, DescentRace, LookingInside, SignalsThroughDepth
+from unmagic.figures import STATIC, Budgets, DescentRace, LookingInside, SignalsThroughDepth
 from unmagic.figures.base import Still
 from unmagic.figures.descent_race import PRESETS
 
@@ -20,9 +21,10 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import sync_playwright
 
-# Wraps requestAnimationFrame to time each callback, then drags the start in a circle for `frames` frames.
+# Wraps requestAnimationFrame to time each callback, then drags the start, pen or ring in a circle for `frames` frames.
 DRAG = """async (frames) => {
-  const canvas = document.querySelector(".surface, .drawing canvas"), box = canvas.getBoundingClientRect();
+  const canvas = document.querySelector(".surface, .drawing canvas, .first .sight");
+  const box = canvas.getBoundingClientRect();
   const own = [], between = [];
   const real = window.requestAnimationFrame.bind(window);
   window.requestAnimationFrame = (f) => real((time) => {
@@ -46,7 +48,8 @@ DRAG = """async (frames) => {
   }
   fire("pointerup", frames);
   const { mapDraws, passes, coverings } = document.querySelector(".unmagic-live").dataset;
-  return { between, own, draws: mapDraws ?? `${passes} + ${coverings} occlusions` };
+  const network = coverings === undefined ? "" : `${passes} + ${coverings} occlusions`;
+  return { between, own, draws: mapDraws ?? network };
 }"""
 
 # The same for a slider, which goes through its range and back.
@@ -61,7 +64,8 @@ SLIDE = """async ([label, frames]) => {
     f(time);
     own.push(performance.now() - before);
   });
-  const passes = Number(root.dataset.passes);
+  const passes = () => Number(root.dataset.passes);
+  const before = passes();
   let last = null;
   for (let k = 1; k <= frames; k++) {
     const way = 0.5 - 0.4 * Math.cos(k / 40);
@@ -71,8 +75,9 @@ SLIDE = """async ([label, frames]) => {
     if (last !== null) between.push(now - last);
     last = now;
   }
-  return { between, own, draws: `${Number(root.dataset.passes) - passes} of ${frames}` };
+  return { between, own, draws: before >= 0 ? `${passes() - before} of ${frames}` : "" };
 }"""
+BUDGETS = [("VGG-16 (D)", "GoogLeNet"), ("DenseNet-121", "ResNet-152")]  # the first shown, and the longest
 SIGNALS = [("n·Var(w)", 64, 20), ("n·Var(w)", 64, 50), ("n·Var(w)", 256, 50), ("Width n", 64, 20)]
 
 
@@ -83,7 +88,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 def main(frames: int = 240) -> None:
     os.environ["UNMAGIC_BOOK"] = "1"
-    for figure in (DescentRace, LookingInside, SignalsThroughDepth):
+    for figure in (Budgets, DescentRace, LookingInside, SignalsThroughDepth):
         figure.still = lambda self: Still("a still", "data:,", "data:,")
     with TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
@@ -124,6 +129,11 @@ def main(frames: int = 240) -> None:
         for label, width, depth in SIGNALS:
             figure = SignalsThroughDepth(width=width, depth=depth)
             measure(f"{label}, {width} units, {depth} layers", figure, "[data-passes]", 2, SLIDE, [label, frames])
+        for nets in BUDGETS:
+            told = ".budgets-verdict p"
+            measure(f"ring, {nets[0]}", Budgets(*nets), told, 2, DRAG, frames)
+            for label in ("Input", "Look at layer", "Batch, for memory"):
+                measure(f"{label}, {nets[0]}", Budgets(*nets), told, 2, SLIDE, [label, frames])
         browser.close()
         server.shutdown()
 
