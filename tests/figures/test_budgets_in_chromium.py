@@ -130,7 +130,8 @@ def test_pointing_at_a_bar_or_moving_the_slider_looks_at_a_layer_and_at_what_it_
     shown.page.keyboard.press("ArrowRight")
     shown.settled()
     assert slider.get_attribute("aria-valuetext") == "2 of 16: features.2"
-    assert "Each of its 224×224 places sees 5×5 pixels; neighbours look 1 pixel apart." in shown.text("first", ".words")
+    words = shown.text("first", ".words")
+    assert "Each of its 224×224 places sees 5×5 pixels (the box); the next place’s box lies 1 pixel further." in words
     assert [a != b for a, b in zip(before, shown.pixels("sight"), strict=True)] == [True, False]
     assert shown.page.get_by_role("img", name="a box around what one place of features.2, Conv2d sees").count() == 1
 

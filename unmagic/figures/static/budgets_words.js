@@ -31,8 +31,8 @@ export function sightInWords({ sees, places, shape }, input) {
 	const { side, step } = sees;
 	const more = side > Math.max(...input) ? ", more than the picture has: the rest is padding" : "";
 	const whose = places && places[0] * places[1] > 1 ? `Each of its ${places[1]}×${places[0]} places sees` : `${shape.length > 1 ? "Its one place" : "It"} sees`;
-	const apart = places && places[1] > 1 ? `; neighbours look ${step} ${step === 1 ? "pixel" : "pixels"} apart` : "";
-	return `${whose} ${side}×${side} pixels${more}${apart}.`;
+	const apart = places && places[1] > 1 ? `; the next place’s box lies ${step} ${step === 1 ? "pixel" : "pixels"} further` : "";
+	return `${whose} ${side}×${side} pixels (the box)${more}${apart}.`;
 }
 
 /** One group of rows in sentences: { title, text, sight }. */
