@@ -170,9 +170,8 @@ def figure(
                 draw(fig)
             else:
                 draw(*np.ravel(fig.subplots(rows, columns, squeeze=False, subplot_kw={"projection": projection})))
-            fig.canvas.draw()  # ticks and shared labels are settled only now
-            _check_labels(fig, [] if whole else names, units)
             images[theme] = _render(fig)
+            _check_labels(fig, [] if whole else names, units)  # ticks and shared labels are settled by drawing
     width = round(size[0] * 96)  # CSS pixels
     narrowest = round(
         width * min(1, _PHONE / (SIZE[0] * 96))
