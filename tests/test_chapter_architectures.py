@@ -74,7 +74,13 @@ class TestBudgets:
         classifier = 25088 + 3 * 2 * 4096 + 1000 - 2 * 4096  # flatten, two hidden layers with ReLU, scores
         ours = sum(row.activations for row in names.vgg_budget.rows)
         assert ours == kept + classifier
-        assert glued["vgg-train-128"] == pytest.approx((12 * 138_357_544 + 512 * ours) / 2**30)
+        assert glued["vgg-train-128"] == pytest.approx((12 * 138_357_544 + 512 * ours) / 1e9)
+
+    def test_alexnets_memory_with_a_gradient_for_every_map(self, names, glued):
+        maps = sum(row.activations for row in names.budgets["AlexNet"].rows)
+        assert glued["alex-gb"] == pytest.approx((12 * 60_965_224 + 4 * 128 * maps) / 1e9)
+        assert glued["alex-gb-both"] - glued["alex-gb"] == pytest.approx(4 * 128 * maps / 1e9)
+        assert maps > 2 * 659_272  # layers and their ReLUs; see the errata
 
 
 class TestTheLine:
@@ -121,6 +127,10 @@ class TestTheLine:
         assert (names.carried["He"][:4] < 1).all()
         assert (names.carried["torch"][7:] == 0).all()
 
+    def test_googlenet_with_and_without_its_heads(self, glued):
+        assert glued["google-parameters"] == 6.998552
+        assert glued["google-with-heads"] == 13.378280
+
     def test_conv_pool_and_all_conv_have_the_same_convolutions(self, names):
         assert count(names.allcnn["conv-pool"]) == count(names.allcnn["all-conv"]) == 1_369_738
         assert count(names.allcnn["base"]) == count(names.allcnn["strided"]) == 954_730
@@ -149,6 +159,23 @@ class TestDepth:
         assert names.options["B"] - names.options["A"] == projections
         everywhere = sum(n * (c * c + 2 * c) for n, c in ((3, 64), (3, 128), (5, 256), (2, 512)))
         assert names.options["C"] - names.options["B"] == everywhere
+
+    def test_blocks_of_equal_price(self, glued):
+        """Multiply–adds a place, of torch's own layers: a weight is used once at each."""
+
+        def weights(*layers):
+            return sum(nn.Conv2d(i, o, k, groups=g, bias=False).weight.numel() for i, o, k, g in layers)
+
+        assert glued["block-basic"] == weights(*[(64, 64, 3, 1)] * 2)
+        assert glued["block-basic-256"] == weights(*[(256, 256, 3, 1)] * 2)
+        assert glued["block-bottleneck"] == weights((256, 64, 1, 1), (64, 64, 3, 1), (64, 256, 1, 1))
+        assert glued["block-next"] == weights((256, 128, 1, 1), (128, 128, 3, 32), (128, 256, 1, 1))
+
+    def test_a_fresh_highway_gate_lets_an_eighth_through(self, glued):
+        assert glued["highway-gate"] == pytest.approx(1 / (1 + math.exp(2)))
+
+    def test_densenet_40_has_the_papers_million(self, glued):
+        assert round(glued["dense-small"], 1) == 1.0  # Huang et al. 2017, table 2
 
     def test_a_block_with_gamma_zero_lets_a_high_rate_pass(self, names):
         assert (names.high_rate[True] < names.high_rate[False]).all()
@@ -200,6 +227,10 @@ class TestWidth:
         assert glued["packed-ends-before"] == pytest.approx(ends / 60_965_224)
         assert 1 / 15.5 < ends / weights < 1 / 14.5 and 0.65 < 4 * ends / inner < 0.75  # as the question says them
 
+    def test_a_bits_gradient_goes_straight_through_and_through_the_scale(self, names):
+        assert names.one_bit.flatten().tolist() == pytest.approx([1, -1, 1, 1])
+        assert names.back.flatten().tolist() == pytest.approx([1 + 1 / 4, -1 / 4, 1 / 4, 1 / 4])
+
     def test_a_classifier_slides_over_a_larger_map(self, names):
         maps = torch.rand(1, 4, 5, 6, generator=torch.Generator().manual_seed(3))
         with torch.no_grad():
@@ -215,6 +246,9 @@ class TestTradeOff:
             abs(names.macs_of(d, *names.widths_for(d, size), size) / 150_000 - 1) < 0.06 for d, size, _ in names.tried
         )
 
+    def test_twice_as_deep_at_one_budget_is_about_a_root_of_two_narrower(self, glued):
+        assert glued["trade-w1-1"] / glued["trade-w1-2"] == pytest.approx(math.sqrt(2), rel=0.12)
+
     def test_depth_before_width_until_training_gives_up_and_shortcuts_move_that_point(self, names):
         mean = {key: reached.mean() for key, reached in names.tradeoff.items()}
         assert mean[2, 3, False] > mean[1, 3, False] + 0.03
@@ -228,3 +262,12 @@ class TestTradeOff:
         assert {row["name"] for row in names.table} == {row["name"] for row in with_masks} - {"shapes_robust"}
         for row in names.table:
             assert row["parameters"] == count(trained.load(row["name"]))
+
+    def test_the_three_lowest_are_the_three_without_batch_norm(self, names):
+        lowest = {row["name"] for row in sorted(names.table, key=lambda row: row["accuracy"])[:3]}
+        without = {
+            row["name"]
+            for row in names.table
+            if not any(isinstance(m, nn.BatchNorm2d) for m in trained.load(row["name"]).modules())
+        }
+        assert lowest == without
