@@ -79,7 +79,7 @@ def _run_jupyter_book(root: Path, work: Path) -> Path:
         env={**os.environ, "UNMAGIC_BOOK": "1", "PYTHONUTF8": "1"},
     )  # fmt: skip
     html = work / "_build" / "html"
-    missing = [page for page in _pages(root) if not (html / f"{page}.html").exists()]
+    missing = [page for page in pages(root) if not (html / f"{page}.html").exists()]
     if done.returncode or missing:
         reports = sorted((html / "reports").rglob("*.log"))
         told = "\n".join([done.stdout, *(f"--- {path.name}\n{path.read_text('utf-8')}" for path in reports)])
@@ -88,7 +88,7 @@ def _run_jupyter_book(root: Path, work: Path) -> Path:
     return html
 
 
-def _pages(root: Path) -> list[str]:
+def pages(root: Path) -> list[str]:
     """The pages that _toc.yml names, without their suffix."""
     toc = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
     chapters = [chapter for part in toc.get("parts", []) for chapter in part["chapters"]]

@@ -103,14 +103,11 @@ def watch(chromium) -> Iterator:
 
 
 @pytest.fixture(scope="module")
-def page(request) -> Iterator[SimpleNamespace]:
-    """The chapter `PAGE` of the test's module, executed: `.names` and `.glued` (see `pages.run_page`)."""
-    import torch
-    from pages import run_page
+def page(request) -> SimpleNamespace:
+    """The chapter `PAGE` of the test's module, executed: `.names` and `.glued` (see `pages.executed`)."""
+    from pages import executed
 
-    threads = torch.get_num_threads()
-    yield run_page(request.module.PAGE)
-    torch.set_num_threads(threads)
+    return executed(f"book/{request.module.PAGE}")
 
 
 @pytest.fixture

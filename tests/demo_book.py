@@ -64,8 +64,12 @@ class DemoBook:
 
     def build(self, **options) -> bool:
         """Whether the book was built anew."""
-        with _environment(UNMAGIC_TEST_LOG=str(self.log), PYTHONPATH=str(self.root)):
+        with self.environment():
             return builder.build(self.root, **options)[1]
+
+    def environment(self):
+        """A context in which the book's cells import its own library, and tell that they were executed."""
+        return _environment(UNMAGIC_TEST_LOG=str(self.log), PYTHONPATH=str(self.root))
 
     def page(self, name: str = PAGE) -> Path:
         return self.root / f"{name}.md"

@@ -5,9 +5,12 @@ One small book; its tests go on from each other's state, because every build tak
 
 import shutil
 import sys
+from types import SimpleNamespace
 
 import pytest
-from demo_book import REPOSITORY, DemoBook, builder
+from demo_book import PAGE, REPOSITORY, DemoBook, builder
+from nbclient.exceptions import CellExecutionError
+from pages import executed
 
 sys.path.insert(0, str(REPOSITORY / "book" / "_ext"))
 
@@ -31,6 +34,15 @@ FLAWS = {
 def book(tmp_path_factory):
     book = DemoBook(tmp_path_factory.mktemp("book"))
     book.build()
+    return book
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A book whose chapter was executed for a test, before any build; what came of it is in `kept.found`."""
+    book = DemoBook(tmp_path_factory.mktemp("kept"))
+    with book.environment():
+        book.found = executed(PAGE, book.root)
     return book
 
 
@@ -76,6 +88,44 @@ class TestWhatIsDoneAgain:
         changed.write_bytes((changed.read_bytes() if changed.exists() else b"") + b"# changed\n")
         assert (execution.key(root) != before) == matters
         assert builder.fingerprint(root) != builder.fingerprint(book.root)
+
+
+class TestPagesOfTests:
+    """`pages.executed`: the one execution that serves the book and the tests of what a page computes."""
+
+    def test_what_cells_define_is_there_with_its_functions_and_the_raw_numbers(self, kept):
+        assert kept.found.glued == {"last": 0.5**10, "start": 1.0}
+        assert kept.found.names.path == [0.5**t for t in range(11)]
+        drawn = SimpleNamespace(**dict.fromkeys(["set_xlabel", "set_ylabel", "legend"], lambda *_: None))
+        drawn.semilogy = lambda values, *_, label: lines.append((label, values[-1]))
+        lines = []
+        kept.found.names.draw(drawn)  # uses `path` and `curvature`, names of the page
+        assert lines == [("rate 1/4", 0.5**10), ("rate 1/10", 0.8**10)]
+        with pytest.raises(AttributeError, match="no 'file': PicklingError: Cannot pickle closed files"):
+            kept.found.names.file  # noqa: B018  (asking is what is tested)
+        assert not hasattr(kept.found.names, "page_names")
+
+    def test_neither_the_build_nor_the_next_test_executes_it_again_until_its_library_changes(self, kept):
+        assert kept.build()
+        assert "9.77 × 10⁻⁴" in (kept.html / f"{PAGE}.html").read_text("utf-8")
+        with kept.environment():
+            again = executed(PAGE, kept.root)
+            assert (kept.executions, again.glued) == (1, kept.found.glued)
+            (kept.root / "unmagic" / "__init__.py").write_text("VERSION = 2\n")
+            executed(PAGE, kept.root)
+        assert kept.executions == 2
+
+    def test_a_failing_cell_is_told_with_its_page_and_not_kept(self, kept):
+        kept.change("path = [1.0]", "path = [1 / 0]")
+        for _ in range(2):
+            with kept.environment(), pytest.raises(CellExecutionError, match="ZeroDivisionError") as failure:
+                executed(PAGE, kept.root)
+            assert failure.value.__notes__ == [f"in {PAGE}.md"]
+
+    def test_a_number_that_is_glued_twice_is_refused(self, kept):
+        kept.change("path = [1 / 0]", 'path = [1.0]\nglue("start", 2)')
+        with kept.environment(), pytest.raises(CellExecutionError, match="'start' is glued twice"):
+            executed(PAGE, kept.root)
 
 
 class TestFailures:

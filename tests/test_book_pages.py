@@ -17,6 +17,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from demo_book import PAGE, REPOSITORY, DemoBook, builder, run_notebook
+from pages import execute_all
 from playwright.sync_api import sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
@@ -58,6 +59,7 @@ def html(request) -> Path:
     """The folder of a built book."""
     if request.param == "demo":
         return request.getfixturevalue("demo").html
+    execute_all()
     return builder.build(REPOSITORY)[0]
 
 

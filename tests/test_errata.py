@@ -5,14 +5,14 @@ from unmagic.zoo.binary import packed_bytes
 
 import pytest
 import torch
-from pages import run_page
+from pages import executed
 from scipy import stats
 from torch import nn
 
 
 @pytest.fixture(scope="module")
 def glued():
-    return run_page("errata").glued
+    return executed("book/errata").glued
 
 
 # from the papers' tables and the standards they define; none is read off the page

@@ -42,15 +42,19 @@ def key(root: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def choose_cache(app, config) -> None:
-    root = Path(app.srcdir)
+def cache_folder(root: Path) -> Path:
+    """The cache of the present key; old ones are removed."""
     caches = root / "_build" / "book" / "executed"
     cache = caches / key(root)
     cache.mkdir(parents=True, exist_ok=True)
     os.utime(cache)
     for old in sorted(caches.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
-    config.nb_execution_cache_path = str(cache)
+    return cache
+
+
+def choose_cache(app, config) -> None:
+    config.nb_execution_cache_path = str(cache_folder(Path(app.srcdir)))
 
 
 def execute_side_by_side(app, env, docnames) -> None:
