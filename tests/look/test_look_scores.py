@@ -2,6 +2,7 @@
 
 from unmagic import look
 
+import numpy as np
 import pytest
 import scipy.stats
 import torch
@@ -25,6 +26,22 @@ def test_best_iou_is_the_best_over_thresholds_and_blind_to_scale():
     missing = PERFECT.clone()
     missing[0, 1, 1] = 0
     assert look.best_iou(missing, MASK).item() == pytest.approx(3 / 4)
+
+
+def test_best_iou_tries_sixty_four_thresholds_from_the_lowest_value_up():
+    """Against every threshold in turn, on maps of as many levels, and one where only the highest will do."""
+    generator = np.random.default_rng(0)
+    maps, masks = generator.integers(0, 64, (6, 9, 9)), generator.random((6, 1, 9, 9)) < 0.3
+    maps[:, 0, :2] = 0, 63  # from the first level to the last
+    maps[5], masks[5] = 62, False
+    maps[5, 0, 0], maps[5, 4, 4], masks[5, 0, 4, 4] = 0, 63, True
+    wanted = [
+        max((found & mask[0]).sum() / (found | mask[0]).sum() for level in range(63) for found in (map_ > level,))
+        for map_, mask in zip(maps, masks, strict=True)
+    ]
+    assert wanted[5] == 1
+    found = look.best_iou(torch.from_numpy(maps).float(), torch.from_numpy(masks))
+    torch.testing.assert_close(found, torch.tensor(wanted, dtype=found.dtype))
 
 
 def test_energy_counts_what_is_positive_only():
@@ -55,6 +72,29 @@ def test_deletion_falls_and_insertion_rises_fastest_for_the_map_that_knows():
     curve = look.deletion(Counts(), image, PERFECT, label, steps=16, fill=0.0)
     wanted = [torch.sigmoid(torch.tensor(4.0 * max(0, 4 - k) - 8)).item() for k in range(17)]
     torch.testing.assert_close(curve[0], torch.tensor(wanted))
+    # the other way round: grey at first, and the object's four pixels come back one by one
+    curve = look.insertion(Counts(), image, PERFECT, label, steps=16)
+    wanted = [torch.sigmoid(torch.tensor(4 * (4 * 0.5 + 0.5 * min(4, k)) - 8)).item() for k in range(17)]
+    torch.testing.assert_close(curve[0], torch.tensor(wanted))
+
+
+@pytest.mark.parametrize("score", [look.pointing_game, look.best_iou, look.energy_inside])
+def test_maps_in_other_pixels_than_the_masks_are_an_error_that_says_how_to_resize(score):
+    """A place of a small map is another place of a large mask: the pointing game would find a pixel all the same."""
+    said = rf"{score.__name__}: maps of shape \(1, 2, 2\) for .*look.resized\(maps, \(4, 4\)\)"
+    with pytest.raises(ValueError, match=said):
+        score(torch.ones(1, 2, 2), MASK)
+    assert score(look.resized(torch.ones(1, 2, 2), (4, 4)), MASK).shape == (1,)
+
+
+def test_curves_take_one_class_for_all_images_and_refuse_maps_of_other_pixels():
+    images, maps = torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0)), PERFECT.expand(3, 4, 4)
+    for curve in (look.deletion, look.insertion):
+        many = torch.ones(3, dtype=torch.int64)
+        one, each = (curve(Counts(), images, maps, classes, steps=4) for classes in (1, many))
+        assert one.equal(each) and one.shape == (3, 5)
+        with pytest.raises(ValueError, match=r"wanted \(3, 4, 4\)"):
+            curve(Counts(), images, maps[:2], 1)
 
 
 def test_the_area_under_a_curve_is_its_mean_height():
@@ -82,6 +122,31 @@ def test_a_map_of_edges_survives_new_weights_and_a_gradient_does_not(nets, scene
     layers = [name for name, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert [row.layer for row in rows] == ["", *reversed(layers)]
     assert rows[0].likeness == pytest.approx(1.0) and rows[-1].likeness < 0.7
+
+
+def test_layers_are_drawn_anew_from_the_output_down_and_stay_so(nets):
+    """The map tells which layers are still as they were trained: at each step one less, and never one again."""
+    net = nets["small VGG"]
+    trained = {name: m.weight.clone() for name, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    kept = []
+
+    def explain(net):
+        kept.append([name for name, weight in trained.items() if net.get_submodule(name).weight.equal(weight)])
+        return torch.ones(1, 2, 2)
+
+    look.randomisation_test(net, explain)
+    assert kept == [list(trained)[: len(trained) - n] for n in range(len(trained) + 1)]
+
+
+def test_a_map_of_the_other_sign_is_like_in_magnitude_alone(nets):
+    net, signs = nets["small VGG"], iter([1.0, -1.0] * 9)
+
+    def explain(net):
+        return next(signs) * torch.arange(1.0, 10.0).reshape(1, 3, 3)
+
+    assert [row.likeness for row in look.randomisation_test(net, explain)] == pytest.approx([1.0] * 6)
+    rows = look.randomisation_test(net, explain, magnitude=False)
+    assert [row.likeness for row in rows] == pytest.approx([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
 
 
 def test_the_randomisation_test_is_repeatable_and_touches_no_seed(nets, scenes):
