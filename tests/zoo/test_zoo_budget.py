@@ -1,6 +1,7 @@
 """Budgets: equal to kept counters, and to receptive fields found by looking."""
 
 from unmagic import zoo
+from unmagic.zoo.resnet import ZeroPad
 
 import pytest
 import torch
@@ -8,12 +9,24 @@ from ptflops import get_model_complexity_info
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.zoo.small import SMALL
+from tests.zoo.small import SMALL, segmenter
 
 
-@pytest.mark.parametrize("name", SMALL)
+class Attends(nn.Module):
+    """Each place looks at each other: products of matrices, a pair for each image."""
+
+    def forward(self, x):
+        rows = x.flatten(2)  # (N, 3, 1024)
+        return torch.bmm(torch.bmm(rows.transpose(1, 2), rows).softmax(2), rows.transpose(1, 2))
+
+
+# more kinds of work: transposed convolution, and products of batches of matrices
+NETS = SMALL | {"FCN": segmenter, "attention": Attends}
+
+
+@pytest.mark.parametrize("name", NETS)
 def test_multiply_adds_are_half_of_torchs_own_count(name):
-    net = SMALL[name]().eval()
+    net = NETS[name]().eval()
     x = torch.zeros(1, 3, 32, 32)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         net(x)
@@ -55,6 +68,10 @@ def test_rows_of_lenet_are_the_papers_layers():
         (lambda: nn.Sequential(nn.Conv2d(3, 2, 3), nn.MaxPool2d(3, 2), nn.Conv2d(2, 2, 3, dilation=2)), "2", 13),
         (lambda: nn.Sequential(nn.Conv2d(3, 2, 3, 2), nn.AvgPool2d(2), nn.Conv2d(2, 2, 5)), "2", 21),
         (lambda: zoo.cifar_resnet(8, width=4).stages, "1", None),
+        # every second pixel, and then 3 × 3 of those
+        (lambda: nn.Sequential(ZeroPad(3, 4, 2), nn.Conv2d(4, 2, 3)), "1", 5),
+        # sides halved and doubled: two neighbours 2 pixels apart under each output, then 3 × 3 at full size
+        (lambda: nn.Sequential(nn.Conv2d(3, 2, 3, 2), nn.ConvTranspose2d(2, 2, 4, 2, 1), nn.Conv2d(2, 2, 3)), "2", 7),
     ],
 )
 def test_the_receptive_field_is_where_the_gradient_of_one_output_is_not_zero(net, layer, side):
@@ -62,7 +79,7 @@ def test_the_receptive_field_is_where_the_gradient_of_one_output_is_not_zero(net
     channels = 3 if side else 4
     x = torch.rand(1, channels, 64, 64, requires_grad=True)
     for m in module.modules():  # so that nothing cancels and no ReLU is shut
-        if isinstance(m, nn.Conv2d):
+        if isinstance(m, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.constant_(m.weight, 0.01)
             if m.bias is not None:
                 nn.init.constant_(m.bias, 0.1)
