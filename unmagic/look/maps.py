@@ -1,6 +1,7 @@
 """Where a net looks: saliency, occlusion, CAM, Grad-CAM, Grad-CAM++. Each map is (N, H, W), in the input's pixels or in
 the layer's, before any resizing."""
 
+from unmagic.look import covering
 from unmagic.look.activations import evaluating, find_layer, recording
 
 import contextlib
@@ -9,12 +10,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+MANY = 2**17  # covered pixels on a CPU: with fewer, following the net takes longer than it saves
+
 
 def _classes(classes: Tensor | int | None, images: Tensor, logits: Callable[[], Tensor]) -> Tensor:
     """The class that each map explains, (N,): as given, or the one the net is surest of: then `logits` is asked."""
     if classes is None:
         return logits().argmax(dim=1)
-    return torch.as_tensor(classes, device=images.device).expand(len(images))
+    wanted = torch.as_tensor(classes, device=images.device)
+    if wanted.ndim > 1 or wanted.numel() not in (1, len(images)):
+        raise ValueError(
+            f"classes of shape {tuple(wanted.shape)} for {len(images)} images; wanted one, or one for each."
+        )
+    return wanted.expand(len(images))
 
 
 def _answers(model: nn.Module, images: Tensor) -> Tensor:
@@ -53,6 +61,9 @@ def occlusion(
 
     M. Zeiler, R. Fergus: Visualizing and understanding convolutional networks. ECCV 2014, section 4.2.
 
+    On a CPU layers compute only what a window can change, where `unmagic.look.covering` can follow the net: the same
+    probabilities to 1e-5. Else, and where hooks watch the net, it is asked as it is.
+
     Args:
         window, stride: of the square that is covered, in pixels; places are those where it lies inside.
         fill: what covers: a number, or a tensor that broadcasts to (C, window, window).
@@ -71,7 +82,7 @@ def occlusion(
     vertical = (y >= top) & (y < top + window)  # (rows, H)
     horizontal = (x >= left) & (x < left + window)  # (columns, W)
     cover = (vertical[:, None, :, None] & horizontal[None, :, None, :]).reshape(places, 1, H, W)
-    filling = torch.as_tensor(fill, dtype=images.dtype, device=images.device)
+    given = filling = torch.as_tensor(fill, dtype=images.dtype, device=images.device)
     if filling.ndim:
         filling = _spread(filling.expand(C, window, window), vertical, horizontal, stride)  # (places, C, H, W)
     if batch_size is None:
@@ -79,6 +90,10 @@ def occlusion(
     found = []
     with evaluating(model):
         wanted = _classes(classes, images, lambda: _answers(model, images))  # (N,)
+        if images.device.type == "cpu" and len(images) * places * H * W >= MANY:
+            quickly = covering.probabilities(model, images, wanted, window, stride, given, batch_size)
+            if quickly is not None:
+                return quickly
         for part in torch.arange(len(images) * places, device=images.device).split(batch_size):
             image, place = part // places, part % places
             under = filling[place] if filling.ndim else filling
