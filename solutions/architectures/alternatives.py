@@ -50,6 +50,33 @@ def multiply_adds(layers, input_shape):
     return counts
 
 
+# %% alternative="work_from_parameters" exercise="costs"
+# takes the biases off the parameters and counts the places
+def parameters(layers, input_shape):
+    def one(layer, before):
+        match layer:
+            case ("conv", k, size, _, _):
+                return k * before[0] * size * size + k
+            case ("fc", units):
+                return units * math.prod(before) + units
+        return 0
+
+    return [one(*pair) for pair in zip(layers, output_shapes(layers, input_shape))]
+
+
+def multiply_adds(layers, input_shape):
+    weights = parameters(layers, input_shape)
+    shapes = output_shapes(layers, input_shape)
+    result = []
+    for layer, p, after in zip(layers, weights, shapes[1:]):
+        if p == 0:
+            result.append(0)
+        else:
+            places = after[1] * after[2] if len(after) == 3 else 1
+            result.append((p - after[0]) * places)
+    return result
+
+
 # %% alternative="loop" exercise="memory"
 # layer by layer
 def memory(parameters, activations, batch):
@@ -58,6 +85,15 @@ def memory(parameters, activations, batch):
         kept += batch * activations[i]
         largest = max(largest, batch * (activations[i - 1] + activations[i]))
     return [12 * parameters + 4 * kept, 4 * parameters + 4 * largest]
+
+
+# %% alternative="tensors" exercise="memory"
+# sums of neighbours in one tensor
+def memory(parameters, activations, batch):
+    sizes = torch.tensor(activations)
+    training = 3 * parameters + batch * int(sizes[1:].sum())
+    testing = parameters + batch * int((sizes[:-1] + sizes[1:]).max())
+    return [4 * training, 4 * testing]
 
 
 # %% alternative="from_the_end" exercise="receptive_fields"
@@ -264,6 +300,28 @@ def vgg_stage(in_channels, out_channels, n):
     return nn.Sequential(pair(in_channels), *[pair(out_channels) for _ in range(n - 1)], nn.MaxPool2d(2, 2))
 
 
+# %% alternative="named_layers" exercise="vgg_stage"
+# layers with names; padding by its name
+def stack_or_single(channels, n):
+    side = 1
+    row = 0
+    for _ in range(n):
+        side += 2
+        row += 3 * 3 * channels * channels
+    return [side, row, side * side * channels * channels]
+
+
+def vgg_stage(in_channels, out_channels, n):
+    net = nn.Sequential()
+    for i in range(n):
+        net.add_module(
+            f"conv{i + 1}", nn.Conv2d((in_channels, out_channels)[i > 0], out_channels, (3, 3), padding="same")
+        )
+        net.add_module(f"relu{i + 1}", nn.ReLU())
+    net.add_module("pool", nn.MaxPool2d(kernel_size=2, stride=2))
+    return net
+
+
 # %% alternative="modules" exercise="inception"
 # ReLU and pooling as modules without weights; the counts by a helper
 def convolution(come, to, kernel):
@@ -300,6 +358,45 @@ class Inception(nn.Module):
             self.project(self.pool(x)),
         ]
         return torch.cat([self.act(branch) for branch in branches], 1)
+
+
+# %% alternative="windows" exercise="inception"
+# the pooling by windows of a padded picture, each ReLU where it belongs
+def inception_counts(channels, sizes, reduced):
+    n1, r3, n3, r5, n5, p = sizes
+
+    def c(i, o, k):
+        return o * (i * k * k + 1)
+
+    if reduced:
+        return n1 + n3 + n5 + p, (
+            c(channels, n1, 1)
+            + c(channels, r3, 1)
+            + c(r3, n3, 3)
+            + c(channels, r5, 1)
+            + c(r5, n5, 5)
+            + c(channels, p, 1)
+        )
+    return n1 + n3 + n5 + channels, c(channels, n1, 1) + c(channels, n3, 3) + c(channels, n5, 5)
+
+
+class Inception(nn.Module):
+    def __init__(self, channels, sizes):
+        super().__init__()
+        n1, r3, n3, r5, n5, p = sizes
+        self.one = nn.Conv2d(channels, n1, 1)
+        self.reduce3 = nn.Conv2d(channels, r3, 1)
+        self.three = nn.Conv2d(r3, n3, 3, padding=1)
+        self.reduce5 = nn.Conv2d(channels, r5, 1)
+        self.five = nn.Conv2d(r5, n5, 5, padding=2)
+        self.project = nn.Conv2d(channels, p, 1)
+
+    def forward(self, x):
+        a = F.relu(self.one(x))
+        b = F.relu(self.three(F.relu(self.reduce3(x))))
+        c = F.relu(self.five(F.relu(self.reduce5(x))))
+        d = F.relu(self.project(F.pad(x, (1, 1, 1, 1), value=-math.inf).unfold(2, 3, 1).unfold(3, 3, 1).amax((-1, -2))))
+        return torch.cat([a, b, c, d], dim=1)
 
 
 # %% alternative="slices" exercise="groups"
@@ -339,6 +436,47 @@ def grouped_conv2d(conv, x, w, groups, padding=0):
     if c % groups or k % groups or c != per * groups:
         raise ValueError(f"{c} channels, {k} filters, {groups} groups; w is for {per * groups} channels")
     return conv(x, block_kernel(w, groups), padding)
+
+
+# %% alternative="block_diagonal" exercise="groups"
+# blocks by torch.block_diag, place by place of the kernel
+def grouped_conv2d(conv, x, w, groups, padding=0):
+    C, K = x.shape[1], w.shape[0]
+    if C % groups:
+        raise ValueError(f"{C} channels cannot be cut into {groups} groups")
+    if K % groups:
+        raise ValueError(f"{K} filters cannot be cut into {groups} groups")
+    if w.shape[1] * groups != C:
+        raise ValueError(f"weights are made for {w.shape[1] * groups} channels, x has {C}")
+    xs, ws = x.chunk(groups, dim=1), w.chunk(groups, dim=0)
+    return torch.cat([conv(a, b, padding) for a, b in zip(xs, ws)], dim=1)
+
+
+def block_kernel(w, groups):
+    K, c, k, _ = w.shape
+    places = [torch.block_diag(*w[:, :, a, b].chunk(groups)) for a in range(k) for b in range(k)]
+    return torch.stack(places, dim=-1).reshape(K, c * groups, k, k)
+
+
+# %% alternative="einsum" exercise="groups"
+# an identity matrix says who sees whom
+def grouped_conv2d(conv, x, w, groups, padding=0):
+    C, K = x.shape[1], w.shape[0]
+    if C % groups:
+        raise ValueError(f"{C} channels cannot be cut into {groups} groups")
+    if K % groups:
+        raise ValueError(f"{K} filters cannot be cut into {groups} groups")
+    if w.shape[1] * groups != C:
+        raise ValueError(f"weights are made for {w.shape[1] * groups} channels, x has {C}")
+    xs, ws = x.chunk(groups, dim=1), w.chunk(groups, dim=0)
+    return torch.cat([conv(a, b, padding) for a, b in zip(xs, ws)], dim=1)
+
+
+def block_kernel(w, groups):
+    K, c, k, _ = w.shape
+    eye = torch.eye(groups, dtype=w.dtype, device=w.device)
+    parts = w.reshape(groups, K // groups, c, k, k)
+    return torch.einsum("gh,gfcyx->gfhcyx", eye, parts).reshape(K, groups * c, k, k)
 
 
 # %% alternative="flattened" exercise="binary"
@@ -526,6 +664,36 @@ def gate_bias_for(share, depth):
     return -torch.logit(torch.tensor(share ** (1 / depth), dtype=torch.float64)).item()
 
 
+# %% alternative="halves_the_interval" exercise="highway"
+# the inverse by bisection
+class HighwayLayer(nn.Module):
+    def __init__(self, width, gate_bias=-2.0):
+        super().__init__()
+        self.transform = nn.Linear(width, width)
+        self.gate = nn.Linear(width, width)
+        nn.init.constant_(self.gate.bias, gate_bias)
+
+    def forward(self, x):
+        H = torch.relu(self.transform(x))
+        T = torch.sigmoid(self.gate(x))
+        return T * H + (1 - T) * x
+
+
+def carried(gate_bias, depth):
+    return (1 - 1 / (1 + math.exp(-gate_bias))) ** depth
+
+
+def gate_bias_for(share, depth):
+    low, high = -60.0, 60.0
+    for _ in range(200):
+        mid = (low + high) / 2
+        if carried(mid, depth) > share:
+            low = mid
+        else:
+            high = mid
+    return mid
+
+
 # %% alternative="list_of_maps" exercise="dense_block"
 # keeps the maps in a list, as memory-lean implementations do
 def dense_shapes(channels, growth, layers, bottleneck=False):
@@ -560,6 +728,29 @@ def dense_block(x, weights):
         end = c + i * k
         full[:, end : end + k] = F.conv2d(full[:, :end].clamp(min=0), w, padding=1)
     return full
+
+
+# %% alternative="by_patches" exercise="dense_block"
+# the convolution as a product with patches
+def dense_shapes(channels, growth, layers, bottleneck=False):
+    shapes = []
+    for i in range(layers):
+        come = channels + i * growth
+        if bottleneck:
+            shapes.append((4 * growth, come, 1, 1))
+            come = 4 * growth
+        shapes.append((growth, come, 3, 3))
+    return shapes
+
+
+def dense_block(x, weights):
+    from functools import reduce
+
+    def step(x, w):
+        patches = F.unfold(x.relu(), 3, padding=1)
+        return torch.cat([x, (w.flatten(1) @ patches).view(len(x), len(w), *x.shape[2:])], 1)
+
+    return reduce(step, weights, x)
 
 
 # %% alternative="zeroed_weights" exercise="lesions"
@@ -620,6 +811,62 @@ def lesion_study(build, x, t):
         block.residual = Nothing(block.residual)
         shares.append((net(x).max(dim=1).indices == t).sum().item() / len(t))
     return shares
+
+
+# %% alternative="module_in_its_place" exercise="lesions"
+# another module in the place of the branch, and the branch put back
+class Nothing(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return 0 * self.inner(x)
+
+
+def paths(blocks, cut=0):
+    left = blocks - cut
+    return [math.comb(left, k) for k in range(left + 1)]
+
+
+def lesion_study(build, x, t):
+    net = build()
+
+    def accuracy():
+        with torch.no_grad():
+            return (net(x).argmax(dim=1) == t).float().mean().item()
+
+    result = [accuracy()]
+    for block in blocks_of(net):
+        kept = block.residual
+        block.residual = Nothing(kept)
+        result.append(accuracy())
+        block.residual = kept
+    return result
+
+
+# %% alternative="net_by_net" exercise="lesions"
+# asks for the net anew for each block
+def paths(blocks, cut=0):
+    left = blocks - cut
+    return [math.comb(left, k) for k in range(left + 1)]
+
+
+def lesion_study(build, x, t):
+    net = build()
+
+    def accuracy():
+        with torch.no_grad():
+            return (net(x).argmax(dim=1) == t).float().mean().item()
+
+    result = [accuracy()]
+    for n in range(len(blocks_of(net))):
+        net = build()
+        block = blocks_of(net)[n]
+        hook = block.residual.register_forward_hook(lambda m, i, o: torch.zeros_like(o))
+        result.append(accuracy())
+        hook.remove()
+    return result
 
 
 # %% alternative="step_by_step" exercise="twins"
@@ -685,3 +932,62 @@ def train_twins(twins, x, t, batches, rate):
 
 def gap(losses, last):
     return float(sum(losses[1, -last:]) / last - sum(losses[0, -last:]) / last)
+
+
+# %% alternative="both_at_once" exercise="twins"
+# one optimizer for both, one backward pass for the sum of the losses
+def make_twins(depth, width, generator):
+    nets = tuple(TwinNet(depth, width, s, generator) for s in (True, False))
+    with torch.no_grad():
+        for a, b in zip(nets[0].parameters(), nets[1].parameters()):
+            b.copy_(a)
+    return nets[0].to(here), nets[1].to(here)
+
+
+def train_twins(twins, x, t, batches, rate):
+    losses = torch.zeros(2, len(batches), device=x.device)
+    params = [p for net in twins for p in net.train().parameters()]
+    opt = torch.optim.SGD(params, rate, 0.9)
+    for step, batch in enumerate(batches):
+        both = [F.cross_entropy(net(x[batch]), t[batch]) for net in twins]
+        for row in range(2):
+            losses[row, step] = both[row].item()
+        opt.zero_grad(set_to_none=False)
+        sum(both).backward()
+        opt.step()
+    return losses
+
+
+def gap(losses, last):
+    means = losses[:, losses.shape[1] - last :].mean(dim=1)
+    return means[1] - means[0]
+
+
+# %% alternative="drawn_twice" exercise="twins"
+# the generator put back, so that both nets are drawn alike
+def make_twins(depth, width, generator):
+    state = generator.get_state()
+    residual = TwinNet(depth, width, True, generator).to(here)
+    generator.set_state(state)
+    plain = TwinNet(depth, width, False, generator).to(here)
+    return residual, plain
+
+
+def train_twins(twins, x, t, batches, rate):
+    rows = []
+    for net in twins:
+        net.train()
+        optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9)
+        losses = []
+        for b in batches:
+            loss = F.cross_entropy(net(x[b]), t[b])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+        rows.append(torch.stack(losses))
+    return torch.stack(rows)
+
+
+def gap(losses, last):
+    return (losses[1, -last:].mean() - losses[0, -last:].mean()).item()

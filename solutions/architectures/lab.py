@@ -21,7 +21,8 @@
 # - **By hand means by hand.** An exercise about counting is not answered by building the net and counting, nor an
 #   inception module by somebody else's. The tests read your source for that. It is a rule, not a proof: it is there so
 #   that you learn something.
-# - No exercise needs your answer to another one. If you are stuck, go on and come back.
+# - No exercise needs your answer to another one. If you are stuck, go on and come back. Plan four to six hours, in
+#   more than one sitting: the end of each part is a good place to stop.
 # - Cells that begin with `# explore` are for your eyes: change the numbers in them, nothing there is graded. Most of
 #   them use what you have written, so they run once that is done.
 #
@@ -64,6 +65,27 @@ CONVOLUTION = (
     *READY,
 )
 AUTOGRAD = ("torch.autograd", "torch.func", ".backward", ".requires_grad_", *READY)
+
+
+def beside(answer, function, *arguments):
+    """What `function(*arguments)` gives in the process where `answer` lives.
+
+    When the lab is graded your functions live in a process of their own, and nets that they are given must be made
+    there. In your notebook this just calls the function.
+    """
+    answer.beside = function
+    return answer.beside(*arguments)
+
+
+def attempt(hint: str, answer, *arguments):
+    """`answer(*arguments)`; where that raises, an error with a hint."""
+    try:
+        return answer(*arguments)
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        raise checks.CheckError(f"Your code raised an error: {error}", kind="raises", hint=hint) from error
+
 
 Layer = tuple  # ("conv", out channels, kernel, stride, padding), ("pool", kernel, stride), ("relu",) or ("fc", units)
 
@@ -305,6 +327,12 @@ checks.assert_equal(
     hint="Count the places of the **output**, 55·55 here, not of the input. ReLU and pooling cost none.",
 )
 checks.assert_equal(
+    list(multiply_adds([("conv", 2, 3, 1, 1)], (1, 4, 6))),
+    [432],
+    name="multiply–adds of a convolution on a picture of 4 rows and 6 columns",
+    hint="Rows times columns, 4·6 = 24 places: pictures need not be square.",
+)
+checks.assert_equal(
     list(multiply_adds([("pool", 2, 2), ("fc", 10), ("relu",), ("fc", 7)], (4, 6, 10))),
     [0, 600, 0, 70],
     name="multiply–adds of pooling and two fully connected layers",
@@ -381,7 +409,7 @@ checks.assert_true(
 )
 for numbers, wanted, name, hint in (
     (
-        (10, [0, 0], 1),
+        (10, [0, 0, 0, 0], 1),
         120,
         "training bytes of 10 parameters alone",
         "Value, gradient and momentum of each parameter: three numbers of 4 bytes each.",
@@ -414,7 +442,7 @@ for numbers, wanted, name, hint in (
         "The activations of every input of the batch, the parameters once.",
     ),
     (
-        (1, [1, 3, 5, 4, 8, 0], 1),
+        (1, [1, 3, 5, 4, 8], 1),
         52,
         "testing bytes where the largest neighbours come last",
         "A layer's input and its output are neighbours: 4 + 8 here. Not the two largest of all, nor twice the largest.",
@@ -482,6 +510,12 @@ def receptive_fields(layers: list[Layer]) -> list[int | None]:
 
 # %% tests="receptive_fields" points=1
 checks.assert_by_hand("receptive_fields", without=COUNTING, hint="Follow r and j from layer to layer yourself.")
+answer = receptive_fields([("conv", 8, 3, 1, 0)])
+checks.assert_true(
+    isinstance(answer, list | tuple),
+    f"receptive_fields: found {answer!r}, wanted a list.",
+    hint="One entry for each layer, in a list that is returned at the end.",
+)
 for layers, wanted, name, hint in (
     (
         [("conv", 8, 3, 1, 0), ("relu",), ("conv", 8, 3, 1, 0)],
@@ -569,7 +603,9 @@ for _ in range(5):
 #
 # - `column 19`: where it begins; the first character of the text has column 0;
 # - every token that could stand there instead, as it is written: `INPUT`, `->`, `[`, `CONV`, …; `number`; and `end`
-#   where the text should end.
+#   where the text should end;
+# - of the other words of the language none but the token that was found. You may quote the whole text, but not what
+#   came before: whoever reads the message takes each word in it for an offer.
 #
 # `tokens_of(text)` is given: a list of pairs, token and column, the last of which is `("the end", len(text))`. A
 # text that stops too soon thus has an end that cannot stand where it stands.
@@ -791,7 +827,7 @@ for text, column, could in errors:
         checks.assert_true(
             token not in said,
             f"The message about {text!r} offers `{token}`, which cannot stand at column {column} either: {found!r}",
-            hint="Offer only what the grammar allows at this place.",
+            hint="Offer only what the grammar allows at this place, and name no other token but the one found.",
         )
 print("blueprint:errors: passed")
 ### BEGIN HIDDEN TESTS
@@ -803,12 +839,12 @@ for _ in range(20):
     stranger = ("BATCHNORM", "+", ")", "Conv")[int(torch.randint(4, (), generator=fresh_generator))]
     column = parts[place][1] + 1
     text = f"{whole[: column - 1]} {stranger} {whole[column - 1 :]}"
-    checks.assert_raises(
-        ValueError,
-        blueprint,
-        text,
-        match=rf"column {column}\b",
-        hint="Whatever cannot stand where it stands is an error, at its own column.",
+    found = complaint(text)
+    checks.assert_true(
+        not found.startswith(("no error, but", "another error"))
+        and re.search(rf"column {column}\b", found) is not None,
+        f"The blueprint {text!r} is wrong at column {column}, at `{stranger}`. Found {found!r}",
+        hint="Whatever cannot stand where it stands is a ValueError, at its own column.",
     )
 ### END HIDDEN TESTS
 
@@ -1031,7 +1067,13 @@ for _ in range(8):
 checks.assert_by_hand("vgg_stage", without=READY, hint="Put the layers into the Sequential yourself.")
 for in_channels, out_channels, n in ((3, 8, 1), (4, 6, 3), (5, 5, 2)):
     name = f"stage of {n} convolutions from {in_channels} to {out_channels} channels"
-    stage = vgg_stage(in_channels, out_channels, n).to(here)
+    stage = vgg_stage(in_channels, out_channels, n)
+    checks.assert_true(
+        stage is not None,
+        f"{name}: found None, wanted an nn.Sequential.",
+        hint="End with: return nn.Sequential(*layers).",
+    )
+    stage = stage.to(here)
     wanted = [
         shape
         for place in range(n)
@@ -1230,14 +1272,12 @@ for channels, sizes in ((5, (3, 2, 4, 1, 6, 7)), (4, (1, 4, 2, 5, 3, 2))):
     ready.load_state_dict(renamed(state, ready_names))
     layer.load_state_dict(state)
     x = drawn(torch.Generator().manual_seed(1), 2, channels, 7, 6) - 0.5
-    answer = layer(x)
-    checks.assert_shape(
-        answer,
-        (2, n1 + n3 + n5 + p, 7, 6),
-        name=f"output for the sizes {sizes}",
-        hint="The sides stay: padding 1 for 3×3 and pooling, 2 for 5×5, stride 1. The channels are put one after the "
-        "other along dim=1.",
+    sides_stay = (
+        "The sides stay: padding 1 for 3×3 and pooling, 2 for 5×5, stride 1, for the pooling as well (its default is "
+        "another). The channels are put one after the other along dim=1."
     )
+    answer = attempt(sides_stay, layer, x)
+    checks.assert_shape(answer, (2, n1 + n3 + n5 + p, 7, 6), name=f"output for the sizes {sizes}", hint=sides_stay)
     edges = list(itertools.accumulate((0, n1, n3, n5, p)))
     for (start, end), branch, hint in zip(
         itertools.pairwise(edges),
@@ -1306,8 +1346,9 @@ for place, sizes in TABLE.items():
 #   called as `conv(x, w, padding)`; no other may be used.
 # - `block_kernel`: the weights of **one** full convolution that does the same: (out, in, k, k), zero wherever a filter
 #   and a channel are of different groups.
-# - If the channels or the filters cannot be cut into equal parts, or the weights are made for another number of
-#   channels, `grouped_conv2d` raises a `ValueError` that says both numbers.
+# - `grouped_conv2d` raises a `ValueError` where sizes do not fit, and says both numbers: the channels, or the filters,
+#   and the groups, where they cannot be cut into equal parts; the channels of `x` and those that the weights are made
+#   for, $g$ times what one filter sees, where these differ.
 #
 # | name | shape | what |
 # |---|---|---|
@@ -1368,7 +1409,11 @@ for channels, filters, groups, k, padding in ((4, 6, 2, 3, 1), (6, 6, 3, 1, 0), 
     x, w = drawn(generator, 2, channels, 6, 5), drawn(generator, filters, channels // groups, k, k)
     kept = x.clone(), w.clone()
     name = f"{channels} channels, {filters} filters, {groups} groups, padding {padding}"
-    answer = grouped_conv2d(convolve, x, w, groups, padding)
+    answer = attempt(
+        "Part i of the channels of x, C/g of them, meets part i of the filters, K/g of them; what the parts give is "
+        "joined along dim=1.",
+        *(grouped_conv2d, convolve, x, w, groups, padding),
+    )
     wanted = F.conv2d(x, w, padding=padding, groups=groups)
     checks.assert_shape(
         answer,
@@ -1406,7 +1451,7 @@ checks.assert_raises(
     drawn(generator, 4, 2, 3, 3),
     2,
     match=r"\b4\b",
-    hint="Two groups of weights for 2 channels each are made for 4 channels: say that number too.",
+    hint="Two groups of filters that see 2 channels each are made for 2·2 = 4 channels, and x has 6: say 4 and 6.",
 )
 print("groups: passed")
 ### BEGIN HIDDEN TESTS
@@ -1425,6 +1470,12 @@ for _ in range(4):
 
 # %% tests="groups:block_kernel" points=1
 checks.assert_by_hand("block_kernel", without=CONVOLUTION, hint="Put each group's weights at its place among zeros.")
+checks.assert_dtype(
+    block_kernel(torch.ones(2, 1, 1, 1, dtype=torch.float64, device=here), 2),
+    torch.float64,
+    name="kernel of weights in float64",
+    hint="The zeros between the blocks have the dtype of w: w.new_zeros, or dtype=w.dtype.",
+)
 generator = torch.Generator().manual_seed(2)
 for channels, filters, groups, k in ((4, 6, 2, 3), (6, 3, 3, 1), (2, 4, 1, 2), (4, 4, 4, 3)):
     x, w = drawn(generator, 2, channels, 6, 5), drawn(generator, filters, channels // groups, k, k)
@@ -1453,7 +1504,7 @@ for channels, filters, groups, k in ((4, 6, 2, 3), (6, 3, 3, 1), (2, 4, 1, 2), (
 print("groups:block_kernel: passed")
 ### BEGIN HIDDEN TESTS
 fresh_generator = checks.fresh("groups")
-fresh_w = drawn(fresh_generator, 6, 2, 3, 2).double()
+fresh_w = drawn(fresh_generator, 6, 2, 3, 3).double()
 for fresh_groups in (1, 2, 3, 6):
     checks.assert_close(
         block_kernel(fresh_w, fresh_groups),
@@ -1529,6 +1580,9 @@ checks.assert_by_hand("binary_filters", without=READY, hint="Signs times the mea
 w = torch.tensor([[0.5, -1.5, 0.0, 2.0], [0.1, 0.1, -0.1, -0.5]], device=here).reshape(2, 1, 2, 2)
 kept = w.clone()
 checks.assert_shape(binary_filters(w), (2, 1, 2, 2), name="binary filters", hint="A number for every weight.")
+stays = "The real weights stay as they were, for they are what is trained: write into a new tensor, not into w."
+checks.assert_close(w, kept, rtol=0, atol=0, name="w", hint=stays)
+attempt(stays, binary_filters, w.clone().requires_grad_())  # torch refuses to write into it
 checks.assert_dtype(binary_filters(w), torch.float32, name="binary filters", hint="Return the dtype of w.")
 checks.assert_close(
     binary_filters(w[:1]).flatten(),
@@ -1540,9 +1594,9 @@ checks.assert_close(
     binary_filters(w)[1].flatten(),
     torch.tensor([0.2, 0.2, -0.2, -0.2], device=here),
     name="the filter (0.1, 0.1, −0.1, −0.5), binary",
-    hint="Each filter has an α of its own: the mean over (1, 2, 3), not over all filters, nor one for each channel.",
+    hint="Each filter has an α of its own: the mean over (1, 2, 3), not over all filters, nor one for each channel. "
+    "With keepdim=True it has the shape (K, 1, 1, 1), and meets its own filter.",
 )
-checks.assert_close(w, kept, rtol=0, atol=0, name="w", hint="The real weights stay: they are what is trained.")
 w = drawn(torch.Generator().manual_seed(1), 3, 2, 3, 3)
 checks.assert_close(
     binary_filters(w),
@@ -1567,6 +1621,7 @@ checks.assert_by_hand(
     "binary_filters_gradient", without=AUTOGRAD, hint="Two terms, by the formula: through the sign, and through α."
 )
 w = torch.tensor([0.5, -1.5, 0.0, 2.0], device=here).reshape(1, 1, 2, 2)
+kept = w.clone()
 zero, one = torch.zeros_like(w), torch.tensor([0.0, 1.0, 0.0, 0.0], device=here).reshape(1, 1, 2, 2)
 checks.assert_close(
     binary_filters_gradient(zero, w),
@@ -1574,6 +1629,7 @@ checks.assert_close(
     name="gradient where nothing comes back",
     hint="Both terms hold grad. Where it is 0 there is nothing to pass on.",
 )
+checks.assert_close(w, kept, rtol=0, atol=0, name="w", hint="grad and w stay as they were: write into new tensors.")
 kept = one.clone(), w.clone()
 answer = binary_filters_gradient(one, w)
 checks.assert_shape(answer, (1, 1, 2, 2), name="∂L/∂W", hint="A number for every weight.")
@@ -1774,6 +1830,10 @@ READY_NAMES = {
     "shortcut.0": "shortcut.0",
     "shortcut.1": "shortcut.1",
 }
+INTO_ITS_INPUT = (
+    "Where the shortcut is the identity it gives x itself, so `shortcut += …` writes into the block's input: make a "
+    "new tensor, F(x) + shortcut(x)."
+)
 RESIDUAL_SIZES = ((3, 3, 1), (4, 2, 1), (8, 2, 1), (3, 3, 2), (3, 5, 2))  # in_channels, width, stride
 
 
@@ -1838,12 +1898,11 @@ for in_channels, width, stride in RESIDUAL_SIZES:
     ready.load_state_dict(renamed(state, READY_NAMES))
     block.load_state_dict(state)
     x = drawn(torch.Generator().manual_seed(1), 2, in_channels, 6, 8)
+    sides = "The first convolution and the projection have the stride, padding 1 keeps the sides otherwise."
     checks.assert_shape(
-        block(x),
-        (2, width, -(-6 // stride), -(-8 // stride)),
-        name=f"output of {name}",
-        hint="The first convolution and the projection have the stride, padding 1 keeps the sides otherwise.",
+        attempt(sides, block, x), (2, width, -(-6 // stride), -(-8 // stride)), name=f"output of {name}", hint=sides
     )
+    attempt(INTO_ITS_INPUT, block, x.detach().clone().requires_grad_())  # torch refuses to write into it
     block.load_state_dict(state)
     block.eval()
     ready.eval()
@@ -1854,8 +1913,8 @@ for in_channels, width, stride in RESIDUAL_SIZES:
             rtol=1e-3,
             atol=1e-4,
             name=f"output of {name} for testing",
-            hint="conv1, norm1, ReLU, conv2, norm2; add the shortcut of the block's **input**; the ReLU comes after "
-            "the sum, and none before it.",
+            hint="conv1 (it has the stride, conv2 has none), norm1, ReLU, conv2, norm2; add the shortcut of the "
+            "block's **input**; the ReLU comes after the sum, and none before it.",
         )
     block.train()
     ready.train()
@@ -1916,12 +1975,11 @@ for in_channels, width, stride in RESIDUAL_SIZES:
     ready.load_state_dict(renamed(state, READY_NAMES))
     block.load_state_dict(state)
     x = drawn(torch.Generator().manual_seed(1), 2, in_channels, 6, 8)
+    sides = "The 3×3 convolution and the projection have the stride; conv3 gives 4·width channels."
     checks.assert_shape(
-        block(x),
-        (2, 4 * width, -(-6 // stride), -(-8 // stride)),
-        name=f"output of {name}",
-        hint="The 3×3 convolution and the projection have the stride; conv3 gives 4·width channels.",
+        attempt(sides, block, x), (2, 4 * width, -(-6 // stride), -(-8 // stride)), name=f"output of {name}", hint=sides
     )
+    attempt(INTO_ITS_INPUT, block, x.detach().clone().requires_grad_())  # torch refuses to write into it
     block.load_state_dict(state)
     block.eval()
     ready.eval()
@@ -1986,6 +2044,11 @@ for make, name, channels in ((BasicBlock, "BasicBlock", 4), (Bottleneck, "Bottle
         name=f"what a new {name} gives, of any inputs",
         hint="The ReLU comes after the sum: what is negative in x is cut even where F(x) = 0.",
     )
+    checks.assert_true(
+        all(p.requires_grad for p in block.parameters()),
+        f"{name}: a weight is not trained (its requires_grad is False).",
+        hint="The last γ begins with 0 and is trained from there like any other weight: nn.init.zeros_, and no more.",
+    )
     state = dict(block.state_dict())
     for key in ("conv1.weight", "conv2.weight", "norm1.weight"):
         checks.assert_true(
@@ -1995,7 +2058,7 @@ for make, name, channels in ((BasicBlock, "BasicBlock", 4), (Bottleneck, "Bottle
         )
     wide = make(channels, 8).to(here)
     checks.assert_true(
-        bool((wide(x) != 0).any()),
+        bool((attempt("Channels change here, so the shortcut is a projection.", wide, x) != 0).any()),
         f"{name}: with a projection it gives nothing but 0.",
         hint="The projection's batch norm keeps its γ of 1: only the last one of F begins with 0.",
     )
@@ -2212,6 +2275,12 @@ def dense_block(x: Tensor, weights: list[Tensor]) -> Tensor:
 checks.assert_by_hand(
     "dense_shapes", without=COUNTING, hint="Layer i gets C + i·k channels; nothing needs to be built."
 )
+answer = dense_shapes(24, 12, 1)
+checks.assert_true(
+    isinstance(answer, list | tuple),
+    f"dense_shapes: found {answer!r}, wanted a list of shapes.",
+    hint="Shapes (out, in, k, k), one after the other in a list that is returned at the end.",
+)
 for arguments, wanted, name, hint in (
     ((24, 12, 1), [[12, 24, 3, 3]], "one layer", "(out, in, 3, 3): it gives k = 12 channels and gets all 24."),
     (
@@ -2252,7 +2321,9 @@ for channels, growth, layers in ((3, 2, 1), (2, 3, 4), (1, 1, 2)):
     weights = [drawn(generator, growth, channels + i * growth, 3, 3) / 3 for i in range(layers)]
     x = drawn(generator, 2, channels, 5, 4)
     kept = [x.clone(), *(w.clone() for w in weights)]
-    answer = dense_block(x, weights)
+    answer = attempt(
+        "Padding 1 keeps the sides, and channels are joined along dim=1: nothing is added up.", dense_block, x, weights
+    )
     checks.assert_shape(
         answer,
         (2, channels + layers * growth, 5, 4),
@@ -2352,6 +2423,13 @@ def shared_net() -> nn.Module:
     return _shared[0]
 
 
+def left_on_shared_net() -> list[int]:
+    """What a study could leave on it: hooks, weights that can be trained, modules in training mode."""
+    modules = list(shared_net().modules())
+    hooks = sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in modules)
+    return [hooks, sum(p.requires_grad for p in modules[0].parameters()), sum(module.training for module in modules)]
+
+
 # %% solution="lesions"
 def paths(blocks: int, cut: int = 0) -> list[int]:
     """How many paths go through 0, 1, … blocks when `cut` of the blocks are cut."""
@@ -2383,6 +2461,12 @@ def lesion_study(build, x: Tensor, t: Tensor) -> list[float]:
 
 
 # %% tests="lesions" points=1
+answer = paths(1)
+checks.assert_true(
+    isinstance(answer, list | tuple),
+    f"paths: found {answer!r}, wanted a list of numbers.",
+    hint="Not all paths in one number: a number for each length, from 0 to the blocks that are left.",
+)
 for arguments, wanted, name, hint in (
     ((1,), [1, 1], "one block", "Around it or through it: one path of length 0 and one of length 1."),
     ((3,), [1, 3, 3, 1], "three blocks", "Choose the k blocks that are gone through: n over k, for k = 0 … n."),
@@ -2419,7 +2503,11 @@ x = drawn(torch.Generator().manual_seed(1), 300, 2, 6, 6)
 with torch.no_grad():
     t = small_net()(x).argmax(dim=1)  # what the whole net says, so that it is right about everything
 kept = x.clone()
-found = lesion_study(small_net, x, t)
+found = attempt(
+    "The net's answer is the class of the largest logit along dim=1, (N,) like t; a hook gives a tensor of the shape "
+    "of the module's output.",
+    *(lesion_study, small_net, x, t),
+)
 checks.assert_true(
     isinstance(found, list | tuple) and len(found) == 5,
     f"lesion_study: found {found!r}, wanted a list of 5 shares: whole, and without each of four blocks.",
@@ -2429,7 +2517,7 @@ checks.assert_close(
     found[0],
     1.0,
     name="accuracy of the whole net, with its own answers as classes",
-    hint="First the net as it is: the share of pictures whose largest logit is that of the class t.",
+    hint="First the net as it is, ready for testing: the share of pictures whose largest logit is that of the class t.",
 )
 wanted = []
 for block in range(4):
@@ -2448,6 +2536,7 @@ for block in range(4):
         hint="One block at a time: its residual branch gives 0, its shortcut and the ReLU stay, and all other blocks "
         "are whole (take off what you did to the block before).",
     )
+before = beside(lesion_study, left_on_shared_net)
 first = lesion_study(shared_net, x, t)
 again = lesion_study(shared_net, x, t)
 checks.assert_close(
@@ -2455,6 +2544,13 @@ checks.assert_close(
     list(first),
     name="a second study of the very same net",
     hint="The net is afterwards as it was before: remove every hook, put everything back.",
+)
+checks.assert_equal(
+    beside(lesion_study, left_on_shared_net),
+    before,
+    name="hooks, trainable weights and modules in training mode of the net, after two studies",
+    hint="The net is afterwards as it was before: no hook is left, it is as ready for testing as it came, and its "
+    "weights can be trained as before (torch.no_grad() spares the graph without touching them).",
 )
 checks.assert_close(x, kept, rtol=0, atol=0, name="x", hint="The pictures stay as they were.")
 images, labels = lesion_pictures.images, lesion_pictures.labels
@@ -2609,7 +2705,8 @@ def gap(losses: Tensor, last: int) -> float:
 
 # %% tests="twins" points=1
 twins = make_twins(8, 4, torch.Generator().manual_seed(1))
-checks.assert_true(len(twins) == 2, "make_twins: wanted two nets.", hint="End with: return residual, plain.")
+both = "End with: return residual, plain."
+checks.assert_true(attempt(both, len, twins) == 2, "make_twins: wanted two nets.", hint=both)
 states = [dict(net.state_dict()) for net in twins]
 wanted = (
     TwinNet(8, 4, True, torch.Generator().manual_seed(0)).to(here),
@@ -2675,14 +2772,21 @@ for row in range(2):
     )
 ### END HIDDEN TESTS
 
+
 # %% tests="twins:training" points=2
-losses = train_twins(make_twins(4, 3, torch.Generator().manual_seed(1)), digits_x, digits_t, batches_of(8, 1, 1), 0.1)
+def two_nets(depth: int, width: int) -> list:
+    """A residual and a plain net with the same weights. Not by your make_twins: that has tests of its own."""
+    generators = torch.Generator().manual_seed(1), torch.Generator().manual_seed(1)
+    return [beside(train_twins, TwinNet, depth, width, row == 0, generators[row]).to(here) for row in range(2)]
+
+
+losses = train_twins(two_nets(4, 3), digits_x, digits_t, batches_of(8, 1, 1), 0.1)
 checks.assert_shape(losses, (2, 1), name="losses of one step", hint="A row for each twin, an entry for each batch.")
 checks.assert_true(
     not losses.requires_grad, "The losses hold on to the graph.", hint="Keep loss.detach(), not the loss."
 )
 batches, rate = batches_of(12, 4, 3), 0.2
-twins = make_twins(6, 4, torch.Generator().manual_seed(1))
+twins = two_nets(6, 4)
 starts = [{key: value.clone() for key, value in dict(net.state_dict()).items()} for net in twins]
 twins[0].eval()
 losses = train_twins(twins, digits_x, digits_t, batches, rate)
@@ -2722,11 +2826,23 @@ for row, name in enumerate(("residual", "plain")):
         name=f"weights of the {name} twin after the last step",
         hint="Train the nets that you are given, not copies, and take a step after the last batch as well.",
     )
+twins = two_nets(4, 2)
+before = [dict(net.state_dict())["stem.0.weight"].clone() for net in twins]
+train_twins(twins, torch.zeros_like(digits_x[:6]), digits_t[:6], [torch.arange(6, device=here)] * 2, 0.5)
+checks.assert_close(
+    [dict(net.state_dict())["stem.0.weight"] for net in twins],
+    before,
+    rtol=0,
+    atol=0,
+    name="first filters after two steps on empty pictures",
+    hint="Where a picture is 0 no gradient comes back, and the filters stay: SGD with momentum 0.9 and nothing else, "
+    "no weight decay.",
+)
 print("twins:training: passed")
 ### BEGIN HIDDEN TESTS
 fresh_generator = checks.fresh("twins")
 fresh_seed = int(torch.randint(2**31, (), generator=fresh_generator))
-fresh_twins = make_twins(4, 4, torch.Generator().manual_seed(fresh_seed))
+fresh_twins = two_nets(4, 4)
 fresh_copies = [TwinNet(4, 4, row == 0, torch.Generator().manual_seed(0)).to(here) for row in range(2)]
 for row in range(2):
     fresh_copies[row].load_state_dict(dict(fresh_twins[row].state_dict()))
@@ -2757,7 +2873,9 @@ for depth in (6, 42):
     losses = train_twins(
         make_twins(depth, 8, torch.Generator().manual_seed(1)), digits_x, digits_t, batches_of(32, 40, 2), 0.05
     )
-    checks.assert_finite(losses, name=f"losses of twins of {depth} layers", hint="They diverged: is the rate as given?")
+    checks.assert_finite(
+        losses, name=f"losses of twins of {depth} layers", hint="They diverged: the rate as given, in training mode?"
+    )
     gaps[depth] = float(gap(losses, 10))
 checks.assert_in_range(
     gaps[42],
@@ -2866,10 +2984,12 @@ plt.show()
 # %% [markdown]
 # ### Question 15. What the numbers say (3 points)
 #
-# Answer in a few sentences each, with numbers from your own cells above:
+# Answer in a few sentences each, with numbers from your own cells above. One point for each: half for what you say and
+# why, half for the numbers that show it.
 #
-# 1. Where does VGG-16 have its parameters, and where does it spend its multiply–adds? Name two modules of this lab that
-#    would make it cheaper, and say which of the two budgets each of them changes.
+# 1. Where does VGG-16 have its parameters, and where does it spend its multiply–adds? Name two things of this lab that
+#    would make it cheaper, and say of each what it does to the parameters and to the multiply–adds of the **whole**
+#    net.
 # 2. You cut one block of a trained residual net. What happened to its accuracy, which blocks hurt most, and how do
 #    $2^n$ paths explain that?
 # 3. Your plain twin of 42 layers lost to its residual twin. Why is that neither overfitting nor a lack of parameters,
@@ -2877,9 +2997,11 @@ plt.show()
 
 # %% [markdown] manual="what_the_numbers_say" points=3
 # 1. Most parameters, nearly nine tenths, lie in the fully connected layers, three quarters in the first of them alone;
-#    nearly all multiply–adds are in the convolutions, because they are used at every place. Global average pooling in
-#    the place of the first fully connected layer removes parameters and hardly any work; depthwise separable
-#    convolutions or bottlenecks remove multiply–adds, and the convolutions' parameters with them.
+#    nearly all multiply–adds are in the convolutions, because they are used at every place. Depthwise separable
+#    convolutions, groups or bottlenecks make the convolutions cheaper in both, so they remove most of the work, but
+#    at most a tenth of the parameters. For those, take the mean over all places before one last layer, as TwinNet does:
+#    it removes most of the parameters and hardly any work. Weights of one bit leave both counts as they are, and make
+#    the file smaller. (Half a point: both places, with shares. Half: two things, each with both of its effects.)
 # 2. Whole it reads 93 %. Without one block it reads between a quarter and nearly all of what it read before, and always
 #    more than chance, 10 %, to which the plain twin falls at once. The block that hurts most is the last one at which
 #    sides and channels change; some cost a few points only. One block less leaves half of the paths untouched, and the

@@ -303,6 +303,64 @@ def multiply_adds(layers, input_shape):
     return counts
 
 
+# %% mistake="kernel_not_squared" exercise="costs" fails="costs" hint="64·3·3"
+# a row of the kernel for the whole of it
+def parameters(layers, input_shape):
+    shapes, counts = output_shapes(layers, input_shape), []
+    for i, (kind, *sizes) in enumerate(layers):
+        if kind == "conv":
+            out, kernel = sizes[:2]
+            counts.append(out * (shapes[i][0] * kernel + 1))
+        elif kind == "fc":
+            (units,) = sizes
+            counts.append(units * (math.prod(shapes[i]) + 1))
+        else:
+            counts.append(0)
+    return counts
+
+
+def multiply_adds(layers, input_shape):
+    shapes, counts = output_shapes(layers, input_shape), []
+    for i, (kind, *sizes) in enumerate(layers):
+        if kind == "conv":
+            counts.append(math.prod(shapes[i + 1]) * shapes[i][0] * sizes[1] ** 2)
+        elif kind == "fc":
+            (units,) = sizes
+            counts.append(units * math.prod(shapes[i]))
+        else:
+            counts.append(0)
+    return counts
+
+
+# %% mistake="square_of_the_rows" exercise="costs" fails="costs:multiply_adds" hint="Rows times columns"
+# takes every picture to be square
+def parameters(layers, input_shape):
+    shapes, counts = output_shapes(layers, input_shape), []
+    for i, (kind, *sizes) in enumerate(layers):
+        if kind == "conv":
+            out, kernel = sizes[:2]
+            counts.append(out * (shapes[i][0] * kernel**2 + 1))
+        elif kind == "fc":
+            (units,) = sizes
+            counts.append(units * (math.prod(shapes[i]) + 1))
+        else:
+            counts.append(0)
+    return counts
+
+
+def multiply_adds(layers, input_shape):
+    shapes, counts = output_shapes(layers, input_shape), []
+    for i, (kind, *sizes) in enumerate(layers):
+        if kind == "conv":
+            counts.append(shapes[i + 1][0] * shapes[i + 1][1] ** 2 * shapes[i][0] * sizes[1] ** 2)
+        elif kind == "fc":
+            (units,) = sizes
+            counts.append(units * math.prod(shapes[i]))
+        else:
+            counts.append(0)
+    return counts
+
+
 # %% mistake="no_momentum" exercise="memory" fails="memory" hint="momentum"
 # value and gradient only
 def memory(parameters, activations, batch):
@@ -373,6 +431,22 @@ def memory(parameters, activations, batch):
     training = 4 * (3 * parameters + batch * sum(activations[1:]))
     largest = max(a + b for a, b in itertools.pairwise(activations))
     return training, 4 * (parameters + largest)
+
+
+# %% mistake="first_pair_left_out" exercise="memory" fails="memory" hint="4 + 6"
+# begins with the first layer's output, as the sum in training does
+def memory(parameters, activations, batch):
+    training = 4 * (3 * parameters + batch * sum(activations[1:]))
+    largest = max(before + after for before, after in itertools.pairwise(activations[1:]))
+    return training, 4 * (parameters + batch * largest)
+
+
+# %% mistake="last_pair_left_out" exercise="memory" fails="memory" hint="neighbours"
+# one short at the end
+def memory(parameters, activations, batch):
+    training = 4 * (3 * parameters + batch * sum(activations[1:]))
+    largest = max(before + after for before, after in itertools.pairwise(activations[:-1]))
+    return training, 4 * (parameters + batch * largest)
 
 
 # %% mistake="kernel_added" exercise="receptive_fields" fails="receptive_fields" hint="k − 1"
@@ -1161,6 +1235,20 @@ def full_kernel(depthwise, pointwise):
     return torch.einsum("oc,ckl->okl", pointwise, depthwise)
 
 
+# %% mistake="kernel_turned" exercise="separable" fails="separable:kernel" hint="scaled by"
+# thinks that a convolution turns its kernel
+def separable_weights(fi, fo, k):
+    return k * k * fi * fo, k * k * fi + fi * fo
+
+
+def separable_saves(fo, k):
+    return k > 1 and fo > 1  # k² + fo < k²·fo is (k² − 1)(fo − 1) > 1
+
+
+def full_kernel(depthwise, pointwise):
+    return pointwise[:, :, None, None] * depthwise.flip(1, 2)
+
+
 # %% mistake="side_of_2n" exercise="vgg_stage" fails="vgg_stage" hint="2n + 1"
 # forgets the place in the middle
 def stack_or_single(channels, n):
@@ -1550,7 +1638,7 @@ class Inception(nn.Module):
         return torch.cat([pooled, self.one(x).relu(), three, five], dim=1)
 
 
-# %% mistake="added_up" exercise="inception" fails="inception:module" hint="Sizes of tensors must match"
+# %% mistake="added_up" exercise="inception" fails="inception:module" hint="sides stay"
 # joins along the rows
 def inception_counts(channels, sizes, reduced):
     n1, r3, n3, r5, n5, p = sizes
@@ -1637,7 +1725,7 @@ class Inception(nn.Module):
         return torch.cat([self.one(x).relu(), three, five, pooled], dim=1)
 
 
-# %% mistake="padding_1_everywhere" exercise="inception" fails="inception:module" hint="Sizes of tensors must match"
+# %% mistake="padding_1_everywhere" exercise="inception" fails="inception:module" hint="sides stay"
 # 5×5 with padding 1
 def inception_counts(channels, sizes, reduced):
     n1, r3, n3, r5, n5, p = sizes
@@ -1666,7 +1754,7 @@ class Inception(nn.Module):
         return torch.cat([self.one(x).relu(), three, five, pooled], dim=1)
 
 
-# %% mistake="pooling_with_stride" exercise="inception" fails="inception:module" hint="Sizes of tensors must match"
+# %% mistake="pooling_with_stride" exercise="inception" fails="inception:module" hint="sides stay"
 # pooling halves the sides
 def inception_counts(channels, sizes, reduced):
     n1, r3, n3, r5, n5, p = sizes
@@ -1831,6 +1919,33 @@ class Inception(nn.Module):
 
     def forward(self, x):
         return self.ready(x)
+
+
+# %% mistake="zeros_around_the_maximum" exercise="inception" fails="inception:module" hint="maximum"
+# pads with zeros by hand: at the border they beat what is negative
+def inception_counts(channels, sizes, reduced):
+    n1, r3, n3, r5, n5, p = sizes
+    layers = [(channels, n1, 1), (channels, n3, 3), (channels, n5, 5)]  # from, to, kernel
+    if reduced:
+        layers = [(channels, n1, 1), (channels, r3, 1), (r3, n3, 3), (channels, r5, 1), (r5, n5, 5), (channels, p, 1)]
+    out = n1 + n3 + n5 + (p if reduced else channels)
+    return out, sum(to * (come * kernel**2 + 1) for come, to, kernel in layers)
+
+
+class Inception(nn.Module):
+    def __init__(self, channels, sizes):
+        super().__init__()
+        n1, r3, n3, r5, n5, p = sizes
+        self.one = nn.Conv2d(channels, n1, 1)
+        self.reduce3, self.three = nn.Conv2d(channels, r3, 1), nn.Conv2d(r3, n3, 3, padding=1)
+        self.reduce5, self.five = nn.Conv2d(channels, r5, 1), nn.Conv2d(r5, n5, 5, padding=2)
+        self.project = nn.Conv2d(channels, p, 1)
+
+    def forward(self, x):
+        three = self.three(self.reduce3(x).relu())  # (N, n3, H, W)
+        five = self.five(self.reduce5(x).relu())  # (N, n5, H, W)
+        pooled = self.project(F.max_pool2d(F.pad(x, (1, 1, 1, 1)), 3, 1))  # (N, p, H, W)
+        return torch.cat([self.one(x), three, five, pooled], dim=1).relu()
 
 
 # %% mistake="groups_argument" exercise="groups" fails="groups" hint="conv"
@@ -2059,6 +2174,48 @@ def grouped_conv2d(conv, x, w, groups, padding=0):
 
 def block_kernel(w, groups):
     return w.clone()
+
+
+# %% mistake="always_float32" exercise="groups" fails="groups:block_kernel" hint="dtype of w"
+# zeros of the default dtype
+def grouped_conv2d(conv, x, w, groups, padding=0):
+    for count, of in ((x.shape[1], "channels"), (w.shape[0], "filters")):
+        if count % groups:
+            raise ValueError(f"{count} {of} cannot be cut into {groups} groups of equal size")
+    if x.shape[1] != w.shape[1] * groups:
+        raise ValueError(f"found {x.shape[1]} channels; the weights are for {w.shape[1] * groups}")
+    parts, filters = x.chunk(groups, dim=1), w.chunk(groups)
+    return torch.cat([conv(parts[i], filters[i], padding) for i in range(groups)], dim=1)
+
+
+def block_kernel(w, groups):
+    out, come, *sides = w.shape
+    full = torch.zeros(out, come * groups, *sides, device=w.device)
+    for i, filters in enumerate(w.chunk(groups)):
+        rows = slice(i * len(filters), (i + 1) * len(filters))
+        full[rows, i * come : (i + 1) * come] = filters
+    return full
+
+
+# %% mistake="channels_not_cut" exercise="groups" fails="groups" hint="Part i of the channels"
+# cuts the filters alone
+def grouped_conv2d(conv, x, w, groups, padding=0):
+    for count, of in ((x.shape[1], "channels"), (w.shape[0], "filters")):
+        if count % groups:
+            raise ValueError(f"{count} {of} cannot be cut into {groups} groups of equal size")
+    if x.shape[1] != w.shape[1] * groups:
+        raise ValueError(f"found {x.shape[1]} channels; the weights are for {w.shape[1] * groups}")
+    parts, filters = x.chunk(groups, dim=1), w.chunk(groups)
+    return torch.cat([conv(x, filters[i], padding) for i in range(groups)], dim=1)
+
+
+def block_kernel(w, groups):
+    out, come, *sides = w.shape
+    full = w.new_zeros(out, come * groups, *sides)
+    for i, filters in enumerate(w.chunk(groups)):
+        rows = slice(i * len(filters), (i + 1) * len(filters))
+        full[rows, i * come : (i + 1) * come] = filters
+    return full
 
 
 # %% mistake="sign_of_zero" exercise="binary" fails="binary" hint="sign +1"
@@ -2423,6 +2580,59 @@ def packed_bytes(shape):
     return shape[0] * math.ceil(math.prod(shape[1:]) / 8) + 4 * shape[0]
 
 
+# %% mistake="no_keepdim" exercise="binary" fails="binary" hint="keepdim"
+# scales of shape (K,) meet the columns, not the filters
+def binary_filters(w):
+    alpha = w.abs().mean(dim=(1, 2, 3))
+    return torch.where(w >= 0, alpha, -alpha)
+
+
+def binary_filters_gradient(grad, w):
+    alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)  # (K, 1, 1, 1)
+    to_alpha = torch.where(w >= 0, grad, -grad).mean(dim=(1, 2, 3), keepdim=True)  # (K, 1, 1, 1), over n
+    return alpha * grad * (w.abs() <= 1) + torch.where(w >= 0, to_alpha, -to_alpha)
+
+
+def packed_bytes(shape):
+    return math.ceil(math.prod(shape) / 8) + 4 * shape[0]
+
+
+# %% mistake="writes_into_w" exercise="binary" fails="binary" hint="new tensor"
+# puts the signs into the real weights
+def binary_filters(w):
+    alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)
+    w[w >= 0] = 1.0
+    w[w < 0] = -1.0
+    return alpha * w
+
+
+def binary_filters_gradient(grad, w):
+    alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)  # (K, 1, 1, 1)
+    to_alpha = torch.where(w >= 0, grad, -grad).mean(dim=(1, 2, 3), keepdim=True)  # (K, 1, 1, 1), over n
+    return alpha * grad * (w.abs() <= 1) + torch.where(w >= 0, to_alpha, -to_alpha)
+
+
+def packed_bytes(shape):
+    return math.ceil(math.prod(shape) / 8) + 4 * shape[0]
+
+
+# %% mistake="straight_where_the_gradient_is_small" exercise="binary" fails="binary:gradient" hint="> 1"
+# asks how large the gradient is, not the weight
+def binary_filters(w):
+    alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)  # (K, 1, 1, 1)
+    return torch.where(w >= 0, alpha, -alpha)
+
+
+def binary_filters_gradient(grad, w):
+    alpha = w.abs().mean(dim=(1, 2, 3), keepdim=True)  # (K, 1, 1, 1)
+    to_alpha = torch.where(w >= 0, grad, -grad).mean(dim=(1, 2, 3), keepdim=True)  # (K, 1, 1, 1), over n
+    return alpha * grad * (grad.abs() <= 1) + torch.where(w >= 0, to_alpha, -to_alpha)
+
+
+def packed_bytes(shape):
+    return math.ceil(math.prod(shape) / 8) + 4 * shape[0]
+
+
 # %% mistake="no_shortcut" exercise="residual" fails="residual" hint="shortcut"
 # a plain block
 def way_around(in_channels, out_channels, stride):
@@ -2628,7 +2838,7 @@ class Bottleneck(nn.Module):
         return (y + self.shortcut(x)).relu()
 
 
-# %% mistake="stride_twice" exercise="residual" fails="residual" hint="must match"
+# %% mistake="stride_twice" exercise="residual" fails="residual" hint="projection have the stride"
 # both convolutions have the stride
 def way_around(in_channels, out_channels, stride):
     if stride == 1 and in_channels == out_channels:
@@ -3362,6 +3572,248 @@ class Bottleneck(nn.Module):
         return (y + self.shortcut(x)).relu()
 
 
+# %% mistake="writes_into_its_input" exercise="residual" fails="residual" hint="block's input"
+# += on the shortcut, which is x itself where it is the identity
+def way_around(in_channels, out_channels, stride):
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    convolution = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.shortcut = way_around(in_channels, width, stride)
+        nn.init.zeros_(self.norm2.weight)
+
+    def forward(self, x):
+        y = self.norm1(self.conv1(x)).relu()  # (N, width, H/stride, W/stride)
+        shortcut = self.shortcut(x)
+        shortcut += self.norm2(self.conv2(y))
+        return shortcut.relu()
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.conv3, self.norm3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
+        self.shortcut = way_around(in_channels, 4 * width, stride)
+        nn.init.zeros_(self.norm3.weight)
+
+    def forward(self, x):
+        y = self.norm1(self.conv1(x)).relu()  # (N, width, H, W)
+        y = self.norm2(self.conv2(y)).relu()  # (N, width, H/stride, W/stride)
+        return (self.norm3(self.conv3(y)) + self.shortcut(x)).relu()
+
+
+# %% mistake="stride_in_the_second" exercise="residual" fails="residual" hint="conv2 has none"
+# the stride stands in the other convolution: the shape is the same
+def way_around(in_channels, out_channels, stride):
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    convolution = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.shortcut = way_around(in_channels, width, stride)
+        nn.init.zeros_(self.norm2.weight)
+
+    def forward(self, x):
+        y = self.norm1(self.conv1(x)).relu()  # (N, width, H/stride, W/stride)
+        return (self.norm2(self.conv2(y)) + self.shortcut(x)).relu()
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.conv3, self.norm3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
+        self.shortcut = way_around(in_channels, 4 * width, stride)
+        nn.init.zeros_(self.norm3.weight)
+
+    def forward(self, x):
+        y = self.norm1(self.conv1(x)).relu()  # (N, width, H, W)
+        y = self.norm2(self.conv2(y)).relu()  # (N, width, H/stride, W/stride)
+        return (self.norm3(self.conv3(y)) + self.shortcut(x)).relu()
+
+
+# %% mistake="projection_without_stride" exercise="residual" fails="residual" hint="projection have the stride"
+# the 1×1 gives all places
+def way_around(in_channels, out_channels, stride):
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.shortcut = way_around(in_channels, width, stride)
+        nn.init.zeros_(self.norm2.weight)
+
+    def forward(self, x):
+        y = self.norm1(self.conv1(x)).relu()  # (N, width, H/stride, W/stride)
+        return (self.norm2(self.conv2(y)) + self.shortcut(x)).relu()
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.conv3, self.norm3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
+        self.shortcut = way_around(in_channels, 4 * width, stride)
+        nn.init.zeros_(self.norm3.weight)
+
+    def forward(self, x):
+        y = self.norm1(self.conv1(x)).relu()  # (N, width, H, W)
+        y = self.norm2(self.conv2(y)).relu()  # (N, width, H/stride, W/stride)
+        return (self.norm3(self.conv3(y)) + self.shortcut(x)).relu()
+
+
+# %% mistake="relu_of_the_shortcut" exercise="residual" fails="residual" hint="none before"
+# a ReLU on both ways before the sum
+def way_around(in_channels, out_channels, stride):
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    convolution = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.shortcut = way_around(in_channels, width, stride)
+        nn.init.zeros_(self.norm2.weight)
+
+    def forward(self, x):
+        y = self.norm1(self.conv1(x)).relu()  # (N, width, H/stride, W/stride)
+        return (self.norm2(self.conv2(y)) + self.shortcut(x).relu()).relu()
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.conv3, self.norm3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
+        self.shortcut = way_around(in_channels, 4 * width, stride)
+        nn.init.zeros_(self.norm3.weight)
+
+    def forward(self, x):
+        y = self.norm1(self.conv1(x)).relu()  # (N, width, H, W)
+        y = self.norm2(self.conv2(y)).relu()  # (N, width, H/stride, W/stride)
+        return (self.norm3(self.conv3(y)) + self.shortcut(x)).relu()
+
+
+# %% mistake="first_gamma_zero" exercise="residual" fails="residual:identity" hint="Only the last γ"
+# the γ of the first batch norm: what passes is β alone, so the block begins as the identity too, but dead
+def way_around(in_channels, out_channels, stride):
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    convolution = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.shortcut = way_around(in_channels, width, stride)
+        nn.init.zeros_(self.norm1.weight)
+
+    def forward(self, x):
+        y = self.norm1(self.conv1(x)).relu()  # (N, width, H/stride, W/stride)
+        return (self.norm2(self.conv2(y)) + self.shortcut(x)).relu()
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.conv3, self.norm3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
+        self.shortcut = way_around(in_channels, 4 * width, stride)
+        nn.init.zeros_(self.norm3.weight)
+
+    def forward(self, x):
+        y = self.norm1(self.conv1(x)).relu()  # (N, width, H, W)
+        y = self.norm2(self.conv2(y)).relu()  # (N, width, H/stride, W/stride)
+        return (self.norm3(self.conv3(y)) + self.shortcut(x)).relu()
+
+
+# %% mistake="frozen_at_the_start" exercise="residual" fails="residual:identity" hint="trained from there"
+# sets γ to 0 for good
+def way_around(in_channels, out_channels, stride):
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    convolution = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.shortcut = way_around(in_channels, width, stride)
+        self.norm2.weight = nn.Parameter(torch.zeros(width), requires_grad=False)
+
+    def forward(self, x):
+        y = self.norm1(self.conv1(x)).relu()  # (N, width, H/stride, W/stride)
+        return (self.norm2(self.conv2(y)) + self.shortcut(x)).relu()
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, in_channels, width, stride=1):
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.conv3, self.norm3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
+        self.shortcut = way_around(in_channels, 4 * width, stride)
+        nn.init.zeros_(self.norm3.weight)
+
+    def forward(self, x):
+        y = self.norm1(self.conv1(x)).relu()  # (N, width, H, W)
+        y = self.norm2(self.conv2(y)).relu()  # (N, width, H/stride, W/stride)
+        return (self.norm3(self.conv3(y)) + self.shortcut(x)).relu()
+
+
 # %% mistake="bias_not_set" exercise="highway" fails="highway" hint="gate_bias"
 # torch's own start of the bias
 class HighwayLayer(nn.Module):
@@ -3882,6 +4334,63 @@ def dense_block(x, weights):
     return torch.cat(maps[::-1], dim=1)
 
 
+# %% mistake="no_padding" exercise="dense_block" fails="dense_block:forward" hint="Padding 1"
+# the new maps are smaller than the old
+def dense_shapes(channels, growth, layers, bottleneck=False):
+    shapes = []
+    for i in range(layers):
+        come = channels + i * growth
+        if bottleneck:
+            shapes.append((4 * growth, come, 1, 1))
+            come = 4 * growth
+        shapes.append((growth, come, 3, 3))
+    return shapes
+
+
+def dense_block(x, weights):
+    for w in weights:
+        x = torch.cat([x, F.conv2d(x.relu(), w)], dim=1)  # (N, C + (i + 1)·k, H, W)
+    return x
+
+
+# %% mistake="joined_as_pictures" exercise="dense_block" fails="dense_block:forward" hint="dim=1"
+# joins along the pictures, the default of torch.cat
+def dense_shapes(channels, growth, layers, bottleneck=False):
+    shapes = []
+    for i in range(layers):
+        come = channels + i * growth
+        if bottleneck:
+            shapes.append((4 * growth, come, 1, 1))
+            come = 4 * growth
+        shapes.append((growth, come, 3, 3))
+    return shapes
+
+
+def dense_block(x, weights):
+    for w in weights:
+        x = torch.cat([x, F.conv2d(x.relu(), w, padding=1)])  # (N, C + (i + 1)·k, H, W)
+    return x
+
+
+# %% mistake="added_up" exercise="dense_block" fails="dense_block:forward" hint="nothing is added up"
+# takes it for a residual block
+def dense_shapes(channels, growth, layers, bottleneck=False):
+    shapes = []
+    for i in range(layers):
+        come = channels + i * growth
+        if bottleneck:
+            shapes.append((4 * growth, come, 1, 1))
+            come = 4 * growth
+        shapes.append((growth, come, 3, 3))
+    return shapes
+
+
+def dense_block(x, weights):
+    for w in weights:
+        x = x + F.conv2d(x.relu(), w, padding=1)  # (N, C + (i + 1)·k, H, W)
+    return x
+
+
 # %% mistake="one_path_each" exercise="lesions" fails="lesions" hint="n over k"
 # all lengths equally often
 def paths(blocks, cut=0):
@@ -4148,6 +4657,119 @@ def lesion_study(build, x, t):
         shares.append(accuracy())
         with torch.no_grad():
             norm.weight.copy_(kept[0])
+    return shares
+
+
+# %% mistake="one_number_for_all" exercise="lesions" fails="lesions" hint="for each length"
+# counts all paths together
+def paths(blocks, cut=0):
+    left = blocks - cut
+    return 2**left
+
+
+def lesion_study(build, x, t):
+    net = build()
+
+    @torch.no_grad()
+    def accuracy():
+        return (net(x).argmax(dim=1) == t).float().mean().item()
+
+    shares = [accuracy()]
+    for block in blocks_of(net):
+        hook = block.residual.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
+        shares.append(accuracy())
+        hook.remove()
+    return shares
+
+
+# %% mistake="classes_of_the_pictures" exercise="lesions" fails="lesions:study" hint="dim=1"
+# the largest over the pictures, not over the classes
+def paths(blocks, cut=0):
+    left = blocks - cut
+    return [math.comb(left, k) for k in range(left + 1)]
+
+
+def lesion_study(build, x, t):
+    net = build()
+
+    @torch.no_grad()
+    def accuracy():
+        return (net(x).argmax(dim=0) == t).float().mean().item()
+
+    shares = [accuracy()]
+    for block in blocks_of(net):
+        hook = block.residual.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
+        shares.append(accuracy())
+        hook.remove()
+    return shares
+
+
+# %% mistake="scale_only" exercise="lesions" fails="lesions:study" hint="gives 0"
+# sets γ to 0 and forgets β
+def paths(blocks, cut=0):
+    left = blocks - cut
+    return [math.comb(left, k) for k in range(left + 1)]
+
+
+def lesion_study(build, x, t):
+    net = build()
+
+    @torch.no_grad()
+    def accuracy():
+        return (net(x).argmax(dim=1) == t).float().mean().item()
+
+    shares = [accuracy()]
+    for block in blocks_of(net):
+        scale = block.residual[-1][1].weight
+        kept = scale.detach().clone()
+        nn.init.zeros_(scale)
+        shares.append(accuracy())
+        with torch.no_grad():
+            scale.copy_(kept)
+    return shares
+
+
+# %% mistake="in_training_mode" exercise="lesions" fails="lesions:study" hint="ready for testing"
+# batch norm with the statistics of these pictures
+def paths(blocks, cut=0):
+    left = blocks - cut
+    return [math.comb(left, k) for k in range(left + 1)]
+
+
+def lesion_study(build, x, t):
+    net = build().train()
+
+    @torch.no_grad()
+    def accuracy():
+        return (net(x).argmax(dim=1) == t).float().mean().item()
+
+    shares = [accuracy()]
+    for block in blocks_of(net):
+        hook = block.residual.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
+        shares.append(accuracy())
+        hook.remove()
+    return shares
+
+
+# %% mistake="gradients_switched_off" exercise="lesions" fails="lesions:study" hint="trained as before"
+# switches gradients off in the net itself, and leaves them off
+def paths(blocks, cut=0):
+    left = blocks - cut
+    return [math.comb(left, k) for k in range(left + 1)]
+
+
+def lesion_study(build, x, t):
+    net = build().requires_grad_(False)
+
+    @torch.no_grad()
+    def accuracy():
+        return (net(x).argmax(dim=1) == t).float().mean().item()
+
+    shares = [accuracy()]
+    for block in blocks_of(net):
+        hook = block.residual.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
+        shares.append(accuracy())
+        hook.remove()
     return shares
 
 
@@ -4752,3 +5374,90 @@ def train_twins(twins, x, t, batches, rate):
 def gap(losses, last):
     residual, plain = losses[:, -last:].mean(dim=1).tolist()
     return abs(plain - residual)
+
+
+# %% mistake="weight_decay" exercise="twins" fails="twins:training" hint="weight decay"
+# the settings of every tutorial
+def make_twins(depth, width, generator):
+    residual = TwinNet(depth, width, True, generator)
+    plain = TwinNet(depth, width, False, generator)
+    plain.load_state_dict(residual.state_dict())
+    return residual.to(here), plain.to(here)
+
+
+def train_twins(twins, x, t, batches, rate):
+    rows = []
+    for net in twins:
+        net.train()
+        optimizer, losses = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9, weight_decay=5e-4), []
+        for batch in batches:
+            loss = F.cross_entropy(net(x[batch]), t[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+        rows.append(torch.stack(losses))
+    return torch.stack(rows)
+
+
+def gap(losses, last):
+    residual, plain = losses[:, -last:].mean(dim=1).tolist()
+    return plain - residual
+
+
+# %% mistake="one_net_only" exercise="twins" fails="twins" hint="return residual, plain"
+# gives the residual twin alone
+def make_twins(depth, width, generator):
+    residual = TwinNet(depth, width, True, generator)
+    plain = TwinNet(depth, width, False, generator)
+    plain.load_state_dict(residual.state_dict())
+    return residual.to(here)
+
+
+def train_twins(twins, x, t, batches, rate):
+    rows = []
+    for net in twins:
+        net.train()
+        optimizer, losses = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9), []
+        for batch in batches:
+            loss = F.cross_entropy(net(x[batch]), t[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+        rows.append(torch.stack(losses))
+    return torch.stack(rows)
+
+
+def gap(losses, last):
+    residual, plain = losses[:, -last:].mean(dim=1).tolist()
+    return plain - residual
+
+
+# %% mistake="order_of_its_own" exercise="twins" fails="twins:training" hint="first batch"
+# draws an order of its own for each twin
+def make_twins(depth, width, generator):
+    residual = TwinNet(depth, width, True, generator)
+    plain = TwinNet(depth, width, False, generator)
+    plain.load_state_dict(residual.state_dict())
+    return residual.to(here), plain.to(here)
+
+
+def train_twins(twins, x, t, batches, rate):
+    rows = []
+    for net in twins:
+        net.train()
+        optimizer, losses = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9), []
+        for batch in [batches[i] for i in torch.randperm(len(batches))]:
+            loss = F.cross_entropy(net(x[batch]), t[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+        rows.append(torch.stack(losses))
+    return torch.stack(rows)
+
+
+def gap(losses, last):
+    residual, plain = losses[:, -last:].mean(dim=1).tolist()
+    return plain - residual
