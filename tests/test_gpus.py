@@ -69,7 +69,7 @@ class TestInSight:
             " os.environ['CUDA_VISIBLE_DEVICES']); open('/dev/nvidia0', 'r+b').close()"
         )
         command = [*_walls(run_folder, find(*machine)[0], uid), python_inside(), "-c", code]
-        seen = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        seen = subprocess.run(command, capture_output=True, text=True, timeout=300)
         if seen.returncode and "bwrap:" in seen.stderr:
             pytest.skip(f"this machine makes no sandbox: {seen.stderr}")
         assert seen.stdout.split() == ["['nvidia-uvm',", "'nvidia0',", "'nvidiactl']", "0"], seen.stderr

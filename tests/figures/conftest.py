@@ -26,7 +26,7 @@ def node():
             "const give = (value) => process.stdout.write(JSON.stringify(value));\n" + given + code
         )
         done = subprocess.run(
-            ["node", "--input-type=module"], input=script, capture_output=True, text=True, timeout=60, check=False
+            ["node", "--input-type=module"], input=script, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

@@ -180,7 +180,7 @@ class TestModules:
             ["node", "--input-type=module"],
             input=f"const m = await import({json.dumps(module.as_uri())});"
             "console.log(Object.keys(m), typeof m.default.render);",
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.stdout.split() == ["[", "'default'", "]", "function"], done.stderr
 
@@ -211,12 +211,12 @@ class TestModules:
 
     def test_asking_for_the_package_does_not_import_a_widget_library(self):
         code = "import sys, unmagic.figures; print([m for m in ('anywidget', 'ipywidgets') if m in sys.modules])"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
         assert done.stdout.strip() == "[]"
 
     def test_without_anywidget_the_error_says_what_to_install(self):
         code = "import sys; sys.modules['anywidget'] = None; from unmagic.figures import DescentRace"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
         assert done.stderr.strip().splitlines()[-1] == (
             "ImportError: Live figures need the package anywidget, which is not installed here. "
             "Install it: pip install 'unmagic[figures]'"
