@@ -3,6 +3,7 @@
 from unmagic import zoo
 from unmagic.zoo.alexnet import initialize_as_published
 from unmagic.zoo.googlenet import TABLE, Inception, NaiveInception
+from unmagic.zoo.highway import HighwayLayer
 from unmagic.zoo.vgg import CONFIGURATIONS
 
 import pytest
@@ -155,6 +156,38 @@ def test_rounds_to_the_papers_figure(make, millions, digits):
         assert round(count(make()) / 1e6, digits) == millions
 
 
+# multiply–adds of one image of 224×224 in millions, as the papers have them, and one unit of the last digit they print:
+# some round, some cut. ResNet: table 1 (and figure 3 for VGG-19); MobileNet: tables 6 and 8; RandWire: table 2, where
+# the spread is that of its graphs; GoogLeNet: the 1.5 billion of its introduction
+MULTIPLY_ADDS = {
+    "ResNet-18": (lambda: zoo.resnet(18), 1800, 100),
+    "ResNet-34": (lambda: zoo.resnet(34), 3600, 100),
+    "ResNet-50": (lambda: zoo.resnet(50), 3800, 100),
+    "ResNet-101": (lambda: zoo.resnet(101), 7600, 100),
+    "ResNet-152": (lambda: zoo.resnet(152), 11300, 100),
+    "VGG-19": (lambda: zoo.VGG("E"), 19600, 100),
+    "GoogLeNet": (lambda: zoo.GoogLeNet(), 1500, 100),
+    "ResNeXt-50": (lambda: zoo.resnext(50), 4200, 100),
+    "MobileNet": (lambda: zoo.MobileNet(), 569, 1),
+    "MobileNet 0.75": (lambda: zoo.MobileNet(width=0.75), 325, 1),
+    "MobileNet 0.5": (lambda: zoo.MobileNet(width=0.5), 149, 1),
+    "MobileNet 0.25": (lambda: zoo.MobileNet(width=0.25), 41, 1),
+    "RandWire": (lambda: zoo.RandWire(), 583, 6.2),
+}
+
+
+@pytest.mark.parametrize(("make", "millions", "unit"), MULTIPLY_ADDS.values(), ids=MULTIPLY_ADDS)
+def test_its_budget_has_the_papers_multiply_adds(make, millions, unit):
+    with torch.device("meta"):
+        net = make()
+    assert abs(zoo.budget(net, (3, 224, 224)).macs / 1e6 - millions) < unit
+
+
+def test_a_highway_layer_of_50_units_has_the_parameters_of_a_plain_one_of_71():
+    """Section 3.1: nets as thin as that are compared, of some 5,000 parameters a layer each."""
+    assert (count(HighwayLayer(50)), count(nn.Linear(71, 71))) == (5_100, 5_112)
+
+
 def test_lenets_layers_have_the_papers_parameters():
     net = zoo.LeNet5()
     assert [count(module) for module in net.features if count(module)] == [156, 12, 1_516, 32, 48_120, 10_164]
@@ -180,8 +213,21 @@ def test_randwire_has_the_papers_size(kind):
     assert all(5.4e6 < size < 6.0e6 for size in sizes), sizes
 
 
-# torchvision's name: (ours with the same layers in the same order, side of the input). Its other nets of these families
-# are other nets: "googlenet" has batch norm, and 3×3 where the paper has 5×5; of MobileNet it has the versions 2 and 3.
+def torchvisions_googlenet():
+    """Batch norm of its own ε, 3×3 where the paper has 5×5, and a pooling of 2×2 where the paper has 3×3."""
+    net = zoo.GoogLeNet(heads=False, batch_norm=True)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-3
+        if isinstance(module, Inception):
+            five = module.five[1]
+            five[0] = nn.Conv2d(five[0].in_channels, five[0].out_channels, 3, padding=1, bias=False)
+    net.inception4e[1] = nn.MaxPool2d(2, 2, ceil_mode=True)
+    return net
+
+
+# torchvision's name: (ours with the same layers in the same order, side of the input). Of MobileNet it has only the
+# versions 2 and 3, which are other nets.
 TWINS = {
     **{f"resnet{d}": (lambda d=d: zoo.resnet(d), 64) for d in (18, 34)},
     **{f"resnet{d}": (lambda d=d: zoo.resnet(d, stride_on_3x3=True), 64) for d in (50, 101, 152)},
@@ -197,6 +243,7 @@ TWINS = {
     "vgg16": (lambda: zoo.VGG("D"), 224),
     "vgg19": (lambda: zoo.VGG("E"), 224),
     # of A. Krizhevsky: One weird trick for parallelizing convolutional neural networks, 2014: one pathway, other widths
+    "googlenet": (torchvisions_googlenet, 64),
     "alexnet": (
         lambda: zoo.AlexNet(widths=(64, 192, 384, 256, 256), groups=1, stem=(11, 4, 2), size=224, norm=False),
         224,
@@ -218,7 +265,8 @@ def drawn(name: str, value: torch.Tensor, generator: torch.Generator) -> torch.T
 def test_equals_torchvisions_net_in_count_and_after_copying_weights_in_output(name):
     make, side = TWINS[name]
     with torch.device("meta"):  # the weights come below, once for both
-        theirs, ours = getattr(torchvision.models, name)(weights=None).eval(), make().eval()
+        options = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+        theirs, ours = getattr(torchvision.models, name)(weights=None, **options).eval(), make().eval()
     generator = torch.Generator().manual_seed(0)
     state = {key: drawn(key, value, generator) for key, value in theirs.state_dict().items()}
     theirs.load_state_dict(state, assign=True)

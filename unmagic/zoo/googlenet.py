@@ -7,6 +7,7 @@ dropout, loss weight 0.3).
 
 from unmagic.zoo.initialization import he_
 
+import functools
 import typing
 from collections.abc import Callable
 
@@ -35,8 +36,13 @@ class Outputs(typing.NamedTuple):
     after_4d: Tensor
 
 
-def conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2), nn.ReLU())
+def conv(
+    in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, batch_norm: bool = False
+) -> nn.Sequential:
+    """A convolution that keeps the sides, or divides them by `stride`; then batch norm, if wanted; then ReLU."""
+    padding = kernel_size // 2
+    layer = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=not batch_norm)
+    return nn.Sequential(layer, *([nn.BatchNorm2d(out_channels)] if batch_norm else []), nn.ReLU())
 
 
 class Inception(nn.Module):
@@ -45,13 +51,14 @@ class Inception(nn.Module):
     Input (N, in_channels, H, W), output (N, out_channels, H, W). The sizes are a row of table 1.
     """
 
-    def __init__(self, in_channels: int, sizes: tuple[int, int, int, int, int, int]):
+    def __init__(self, in_channels: int, sizes: tuple[int, int, int, int, int, int], batch_norm: bool = False):
         super().__init__()
         one, reduce3, three, reduce5, five, pool = sizes
-        self.one = conv(in_channels, one, 1)
-        self.three = nn.Sequential(conv(in_channels, reduce3, 1), conv(reduce3, three, 3))
-        self.five = nn.Sequential(conv(in_channels, reduce5, 1), conv(reduce5, five, 5))
-        self.pool = nn.Sequential(nn.MaxPool2d(3, 1, padding=1), conv(in_channels, pool, 1))
+        make = functools.partial(conv, batch_norm=batch_norm)
+        self.one = make(in_channels, one, 1)
+        self.three = nn.Sequential(make(in_channels, reduce3, 1), make(reduce3, three, 3))
+        self.five = nn.Sequential(make(in_channels, reduce5, 1), make(reduce5, five, 5))
+        self.pool = nn.Sequential(nn.MaxPool2d(3, 1, padding=1), make(in_channels, pool, 1))
         self.out_channels = one + three + five + pool
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,6 +113,9 @@ class GoogLeNet(nn.Module):
         stem: "imagenet" as published (7×7 with stride 2, two poolings and LRN: sides divided by 8), or "small" (one 3×3
             convolution: sides stay).
         size: height and width of the input; the heads get their size from it.
+        batch_norm: after every convolution but the heads', which then has no bias, and no LRN: as torchvision has the
+            net, and in the manner of S. Ioffe and C. Szegedy (Batch normalization, ICML 2015).
+        dropout: probability to drop a number that the classifier sees.
     """
 
     def __init__(
@@ -116,6 +126,8 @@ class GoogLeNet(nn.Module):
         width: float = 1.0,
         stem: str = "imagenet",
         size: int = 224,
+        batch_norm: bool = False,
+        dropout: float = 0.4,
     ):
         super().__init__()
         if stem not in ("imagenet", "small"):
@@ -124,27 +136,28 @@ class GoogLeNet(nn.Module):
         def scaled(channels: int) -> int:
             return max(1, round(channels * width))
 
+        make = functools.partial(conv, batch_norm=batch_norm)
         self.stem = nn.Sequential(
-            conv(in_channels, scaled(64), 7, 2),  # (N, 64, 112, 112)
+            make(in_channels, scaled(64), 7, 2),  # (N, 64, 112, 112)
             nn.MaxPool2d(3, 2, ceil_mode=True),  # (N, 64, 56, 56)
-            nn.LocalResponseNorm(5),
-            conv(scaled(64), scaled(64), 1),
-            conv(scaled(64), scaled(192), 3),  # (N, 192, 56, 56)
-            nn.LocalResponseNorm(5),
+            nn.Identity() if batch_norm else nn.LocalResponseNorm(5),
+            make(scaled(64), scaled(64), 1),
+            make(scaled(64), scaled(192), 3),  # (N, 192, 56, 56)
+            nn.Identity() if batch_norm else nn.LocalResponseNorm(5),
             nn.MaxPool2d(3, 2, ceil_mode=True),  # (N, 192, 28, 28)
         )
         if stem == "small":
-            self.stem = conv(in_channels, scaled(192), 3)
+            self.stem = make(in_channels, scaled(192), 3)
         channels, modules = scaled(192), {}
         for name, sizes in TABLE.items():
-            modules[name] = Inception(channels, tuple(scaled(n) for n in sizes))
+            modules[name] = Inception(channels, tuple(scaled(n) for n in sizes), batch_norm)
             channels = modules[name].out_channels
         self.inception3 = nn.Sequential(modules["3a"], modules["3b"], nn.MaxPool2d(3, 2, ceil_mode=True))  # 480, 14, 14
         self.inception4a = modules["4a"]  # (N, 512, 14, 14)
         self.inception4bcd = nn.Sequential(modules["4b"], modules["4c"], modules["4d"])  # (N, 528, 14, 14)
         self.inception4e = nn.Sequential(modules["4e"], nn.MaxPool2d(3, 2, ceil_mode=True))  # (N, 832, 7, 7)
         self.inception5 = nn.Sequential(modules["5a"], modules["5b"])  # (N, 1024, 7, 7)
-        self.classifier = nn.Sequential(nn.Dropout(0.4), nn.Linear(channels, classes))
+        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, classes))
         shrinks = 16 if stem == "imagenet" else 2  # before 4a
         side = -(-size // shrinks)
         if heads and side < 5:
