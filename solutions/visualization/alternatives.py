@@ -39,6 +39,44 @@ def record(net: torch.nn.Module, layers: list[str], x: Tensor) -> dict[str, Tens
     return {name: seen[name] for name in layers}
 
 
+# %% alternative="copy_of_the_net" exercise="record"
+# hooks on a copy need no taking off
+def record(net, layers, x):
+    import copy
+
+    twin, kept = copy.deepcopy(net), {}
+    for name in layers:
+        keep = lambda m, i, o, name=name: kept.update({name: o.detach().clone()})  # noqa: E731
+        twin.get_submodule(name).register_forward_hook(keep)
+    with torch.no_grad():
+        twin(x)
+    return {name: kept[name] for name in layers}
+
+
+# %% alternative="other_forward" exercise="record"
+# no hooks at all: each layer's forward is replaced for one run
+def record(net, layers, x):
+    kept, modules = {}, [net.get_submodule(name) for name in layers]
+
+    def keeping(name, forward):
+        def new(*arguments):
+            output = forward(*arguments)
+            kept[name] = output.detach().clone()
+            return output
+
+        return new
+
+    try:
+        for name, module in zip(layers, modules, strict=True):
+            module.forward = keeping(name, module.forward)
+        with torch.inference_mode():
+            net(x)
+    finally:
+        for module in modules:
+            module.__dict__.pop("forward", None)
+    return {name: kept[name].clone() for name in layers}
+
+
 # %% alternative="concatenated" exercise="dead_units"
 # all batches in one tensor
 def sparsity(batches):
@@ -151,6 +189,25 @@ def saliency(net, x, classes):
     return torch.maximum(slope, -slope).amax(1)
 
 
+# %% alternative="vmap_of_grad" exercise="saliency"
+# each image's own slope, by torch.func, with the weights handed over as data
+def saliency(net, x, classes):
+    values = dict(net.named_parameters()) | dict(net.named_buffers())
+
+    def score(image, wish):
+        return torch.func.functional_call(net, values, (image[None],))[0].gather(0, wish[None])[0]
+
+    return torch.func.vmap(torch.func.grad(score))(x, classes).abs().amax(1).detach()
+
+
+# %% alternative="backward_to_the_image_only" exercise="saliency"
+# backward(inputs=…) fills no weight's .grad
+def saliency(net, x, classes):
+    x = x.detach().clone().requires_grad_()
+    net(x)[torch.arange(len(x)), classes].sum().backward(inputs=[x])
+    return x.grad.abs().max(dim=1).values
+
+
 # %% alternative="masks_by_comparison" exercise="occlusion"
 # no loop over places: a mask by comparing indices, and torch.where
 def occlusion(net, x, classes, window, stride=1, fill=0.5, batch_size=256):
@@ -191,6 +248,20 @@ def occlusion(net, x, classes, window, stride=1, fill=0.5, batch_size=256):
     return torch.stack(result).reshape(len(x), -1, (x.shape[3] - window) // stride + 1)
 
 
+# %% alternative="windows_of_copies" exercise="occlusion"
+# writes into the views that unfold gives
+def occlusion(net, x, classes, window, stride=1, fill=0.5, batch_size=256):
+    n, (rows, columns) = len(x), ((side - window) // stride + 1 for side in x.shape[2:])
+    copies = x[:, None].repeat(1, rows * columns, 1, 1, 1)
+    windows = copies.unfold(3, window, stride).unfold(4, window, stride)  # (N, places, C, rows, columns, w, w)
+    for place in range(rows * columns):
+        windows[:, place, :, place // columns, place % columns] = fill
+    with torch.no_grad():
+        chances = torch.cat([net(part).log_softmax(1).exp() for part in copies.flatten(0, 1).split(batch_size)])
+    wishes = classes.repeat_interleave(rows * columns)
+    return chances.gather(1, wishes[:, None]).view(n, rows, columns)
+
+
 # %% alternative="one_by_one_convolution" exercise="cam"
 # the classifier moved before the pooling: a convolution of 1×1, then the class's channel
 def cam(net, x, classes):
@@ -212,6 +283,14 @@ def cam(net, x, classes):
         for k in range(maps.shape[1]):
             result[n] += weight[classes[n], k] * maps[n, k]
     return result
+
+
+# %% alternative="classifier_at_each_place" exercise="cam"
+# the linear layer, asked at each place, less its bias
+def cam(net, x, classes):
+    with torch.no_grad():
+        scores = net[-1](net[:-3](x).permute(0, 2, 3, 1)) - net[-1].bias  # (N, h, w, classes)
+    return torch.stack([of_one[..., wish] for of_one, wish in zip(scores, classes, strict=True)])
 
 
 # %% alternative="replaced_output" exercise="grad_cam"
@@ -250,6 +329,23 @@ def grad_cam(net, layer, x, classes):
         alpha = slope[0].flatten(1).mean(1)
         pictures.append(torch.tensordot(alpha, maps[0][0].detach(), dims=1).clamp_min(0))
     return torch.stack(pictures)
+
+
+# %% alternative="both_kinds_of_hooks" exercise="grad_cam"
+# a forward hook for the maps, a backward hook for the slopes
+def grad_cam(net, layer, x, classes):
+    kept, module = {}, net.get_submodule(layer)
+    hooks = [
+        module.register_forward_hook(lambda m, i, o: kept.update(maps=o.detach().clone())),
+        module.register_full_backward_hook(lambda m, i, o: kept.update(slope=o[0])),
+    ]
+    try:
+        x = x.detach().clone().requires_grad_()
+        torch.autograd.grad(net(x).gather(1, classes[:, None]).sum(), x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return (kept["slope"].mean((2, 3), keepdim=True) * kept["maps"]).sum(1).relu()
 
 
 # %% alternative="loops" exercise="map_scores"
@@ -302,6 +398,26 @@ def energy_inside(maps, masks):
     positive = torch.clamp(maps, min=0)
     share = torch.where(masks, positive, 0).sum((1, 2)) / positive.sum((1, 2))
     return torch.where(share.isnan(), 0, share)
+
+
+# %% alternative="numpy" exercise="map_scores"
+# NumPy's places, and nan_to_num for 0/0
+def pointing_game(maps, masks):
+    found = [mask.flatten()[int(m.cpu().numpy().argmax())].item() for m, mask in zip(maps, masks, strict=True)]
+    return torch.tensor(found, dtype=maps.dtype, device=maps.device)
+
+
+def best_iou(maps, masks, thresholds):
+    best = []
+    for m, mask in zip(maps, masks, strict=True):
+        scaled = ((m - m.min()) / (m.max() - m.min())).nan_to_num()
+        best.append(max((((scaled > t) & mask).sum() / ((scaled > t) | mask).sum()).item() for t in thresholds))
+    return torch.tensor(best, dtype=maps.dtype, device=maps.device)
+
+
+def energy_inside(maps, masks):
+    positive = maps * (maps > 0)
+    return ((positive * masks).sum((-2, -1)) / positive.sum((-2, -1))).nan_to_num()
 
 
 # %% alternative="slope_in_two_parts" exercise="class_model"
@@ -366,6 +482,26 @@ def invert(features, wanted, start, weight, steps, rate):
         velocity = 0.9 * velocity + torch.autograd.grad(objective, x)[0]
         with torch.no_grad():
             x -= rate * velocity
+    return x.detach()
+
+
+# %% alternative="windows" exercise="inversion"
+# neighbours by unfold, which needs two rows and columns; momentum as torch.optim writes it
+def total_variation(x, beta=2.0):
+    corners = x.unfold(2, 2, 1).unfold(3, 2, 1)  # (N, C, H − 1, W − 1, 2, 2)
+    across, down = corners[..., 0, 1] - corners[..., 0, 0], corners[..., 1, 0] - corners[..., 0, 0]
+    return (across**2 + down**2 + 1e-12).pow(beta / 2).flatten(1).sum(1)
+
+
+def invert(features, wanted, start, weight, steps, rate):
+    def error(x):
+        off = torch.linalg.vector_norm((features(x) - wanted).flatten(1), dim=1) ** 2
+        return (off / wanted.flatten(1).pow(2).sum(1) + weight * total_variation(x)).sum()
+
+    x, velocity = start.clone(), 0.0
+    for _ in range(steps):
+        velocity = 0.9 * velocity + torch.func.grad(error)(x)
+        x = x - rate * velocity
     return x.detach()
 
 
@@ -451,6 +587,28 @@ def minimal_change(net, x, targets, prices, steps, rate):
             r = torch.zeros_like(x[n : n + 1])
         found.append(r)
     return torch.cat(found)
+
+
+# %% alternative="vmap_and_where" exercise="minimal_change"
+# each image's own slope by torch.func; the box as limits of r; prices upwards, and the last that fools
+def fooled_at(net, x, targets, price, steps, rate):
+    def loss(r, image, wish):
+        return price * (r * r).sum() + torch.nn.functional.cross_entropy(net((image + r)[None]), wish[None])
+
+    slope, r = torch.func.vmap(torch.func.grad(loss)), torch.zeros_like(x)
+    for _ in range(steps):
+        r = torch.clamp(r - rate * slope(r, x, targets), -x, 1 - x).detach()
+    return r
+
+
+def minimal_change(net, x, targets, prices, steps, rate):
+    best = torch.zeros_like(x)
+    for price in sorted(prices):
+        r = fooled_at(net, x, targets, price, steps, rate)
+        with torch.no_grad():
+            fooled = net(x + r).argmax(1) == targets
+        best = torch.where(fooled[:, None, None, None], r, best)
+    return best
 
 
 # %% alternative="by_hand" exercise="adversarial_epoch"

@@ -246,6 +246,48 @@ def record(net, layers, x):
     return {name: seen[name].clone() for name in layers}
 
 
+# %% mistake="one_run_a_layer" exercise="record" fails="record:hooks_off" hint="run the net once"
+# runs the net again for each layer
+def record(net: torch.nn.Module, layers: list[str], x: Tensor) -> dict[str, Tensor]:
+    kept = {}
+    handles = []
+
+    def keeper(name):
+        def hook(module, inputs, output):
+            kept[name] = output.detach().clone()
+
+        return hook
+
+    try:
+        for name in layers:
+            handles.append(net.get_submodule(name).register_forward_hook(keeper(name)))
+            with torch.no_grad():
+                net(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: kept[name] for name in layers}
+
+
+# %% mistake="every_hook_takes_the_last_name" exercise="record" fails="record" hint="remember its own name"
+# a lambda made in the loop looks the name up when it is called
+def record(net: torch.nn.Module, layers: list[str], x: Tensor) -> dict[str, Tensor]:
+    kept = {}
+    handles = []
+
+    try:
+        for name in layers:
+            handles.append(
+                net.get_submodule(name).register_forward_hook(lambda m, i, o: kept.update({name: o.detach().clone()}))
+            )
+        with torch.no_grad():
+            net(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: kept[name] for name in layers}
+
+
 # %% mistake="mean_of_batches" exercise="dead_units" fails="dead_units" hint="mean of the batches"
 # batches of other sizes count the same
 def sparsity(batches):
@@ -358,7 +400,7 @@ def dead_units(batches):
     return torch.stack([a.transpose(0, 1).flatten(1).sum(1) for a in batches]).sum(0) <= 0
 
 
-# %% mistake="maps_only" exercise="dead_units" fails="dead_units:dead" hint="Dimension out of range"
+# %% mistake="maps_only" exercise="dead_units" fails="dead_units:dead" hint="no rows and columns"
 # rows and columns that a linear layer does not have
 def sparsity(batches):
     return sum((a == 0).sum().item() for a in batches) / sum(a.numel() for a in batches)
@@ -376,6 +418,20 @@ def sparsity(batches):
 
 def dead_units(batches):
     return torch.stack([(a == 0).transpose(0, 1).flatten(1).all(1) for a in batches]).all(0).float()
+
+
+# %% mistake="sum_cancels" exercise="dead_units" fails="dead_units:dead" hint="sum can be 0"
+# +1 and −1 add up to 0
+def sparsity(batches):
+    zeros = total = 0
+    for b in batches:
+        zeros += (b == 0).sum().item()
+        total += b.numel()
+    return zeros / total
+
+
+def dead_units(batches):
+    return sum(b.sum([d for d in range(b.ndim) if d != 1]) for b in batches) == 0
 
 
 # %% mistake="one_sided_basis" exercise="filter_health" fails="filter_health" hint="B·w·Bᵀ"
@@ -692,6 +748,133 @@ def diagnose(w):
     return next((name for name, limit in AILMENTS.items() if scores[name].mean() >= limit), "healthy")
 
 
+# %% mistake="too_few_frequencies" exercise="filter_health" fails="filter_health" hint="u + v is 2, 3, 3 and 2"
+# counts u and v from 1
+def filter_scores(w):
+    k = w.shape[-1]
+    energy = (w**2).sum((1, 2, 3))
+    safe = torch.where(energy > 0, energy, torch.ones_like(energy))
+    B = cosines(k, w.dtype)
+    F = B @ w @ B.T
+    u = torch.arange(k, device=w.device)
+    high = (u[:, None] + u[None]) > k
+    noise = ((F**2) * high).sum((1, 2, 3)) / safe
+    flat = k**2 * (w.mean((2, 3)) ** 2).sum(1) / safe
+    v = w.flatten(1)
+    v = v - v.mean(1, keepdim=True)
+    n = v.norm(dim=1, keepdim=True)
+    v = torch.where(n > 0, v / n, torch.zeros_like(v))
+    cos = (v @ v.T).abs()
+    cos.fill_diagonal_(0)
+    alike = cos.max(1).values
+    length = energy.sqrt()
+    dead = (length < length.median() / 100).to(w.dtype)
+    return {"noise": noise, "flat": flat, "alike": alike, "dead": dead}
+
+
+def diagnose(w):
+    s = filter_scores(w)
+    for name, limit in AILMENTS.items():
+        if s[name].mean() > limit:
+            return name
+    return "healthy"
+
+
+# %% mistake="centres_in_place" exercise="filter_health" fails="filter_health" hint="Compute with copies"
+# takes the means off the weight itself
+def filter_scores(w):
+    k = w.shape[-1]
+    energy = (w**2).sum((1, 2, 3))
+    safe = torch.where(energy > 0, energy, torch.ones_like(energy))
+    B = cosines(k, w.dtype)
+    F = B @ w @ B.T
+    u = torch.arange(k, device=w.device)
+    high = (u[:, None] + u[None]) > k - 1
+    noise = ((F**2) * high).sum((1, 2, 3)) / safe
+    flat = k**2 * (w.mean((2, 3)) ** 2).sum(1) / safe
+    v = w.flatten(1)
+    v -= v.mean(1, keepdim=True)
+    n = v.norm(dim=1, keepdim=True)
+    v = torch.where(n > 0, v / n, torch.zeros_like(v))
+    cos = (v @ v.T).abs()
+    cos.fill_diagonal_(0)
+    alike = cos.max(1).values
+    length = energy.sqrt()
+    dead = (length < length.median() / 100).to(w.dtype)
+    return {"noise": noise, "flat": flat, "alike": alike, "dead": dead}
+
+
+def diagnose(w):
+    s = filter_scores(w)
+    for name, limit in AILMENTS.items():
+        if s[name].mean() > limit:
+            return name
+    return "healthy"
+
+
+# %% mistake="likeness_on_average" exercise="filter_health" fails="filter_health" hint="the largest with another filter"
+# the mean of the cosines instead of the largest
+def filter_scores(w):
+    k = w.shape[-1]
+    energy = (w**2).sum((1, 2, 3))
+    safe = torch.where(energy > 0, energy, torch.ones_like(energy))
+    B = cosines(k, w.dtype)
+    F = B @ w @ B.T
+    u = torch.arange(k, device=w.device)
+    high = (u[:, None] + u[None]) > k - 1
+    noise = ((F**2) * high).sum((1, 2, 3)) / safe
+    flat = k**2 * (w.mean((2, 3)) ** 2).sum(1) / safe
+    v = w.flatten(1)
+    v = v - v.mean(1, keepdim=True)
+    n = v.norm(dim=1, keepdim=True)
+    v = torch.where(n > 0, v / n, torch.zeros_like(v))
+    cos = (v @ v.T).abs()
+    cos.fill_diagonal_(0)
+    alike = cos.mean(1)
+    length = energy.sqrt()
+    dead = (length < length.median() / 100).to(w.dtype)
+    return {"noise": noise, "flat": flat, "alike": alike, "dead": dead}
+
+
+def diagnose(w):
+    s = filter_scores(w)
+    for name, limit in AILMENTS.items():
+        if s[name].mean() > limit:
+            return name
+    return "healthy"
+
+
+# %% mistake="furthest_above" exercise="filter_health" fails="filter_health:diagnose" hint="furthest above"
+# of several ailments the one furthest above its limit
+def filter_scores(w):
+    k = w.shape[-1]
+    energy = (w**2).sum((1, 2, 3))
+    safe = torch.where(energy > 0, energy, torch.ones_like(energy))
+    B = cosines(k, w.dtype)
+    F = B @ w @ B.T
+    u = torch.arange(k, device=w.device)
+    high = (u[:, None] + u[None]) > k - 1
+    noise = ((F**2) * high).sum((1, 2, 3)) / safe
+    flat = k**2 * (w.mean((2, 3)) ** 2).sum(1) / safe
+    v = w.flatten(1)
+    v = v - v.mean(1, keepdim=True)
+    n = v.norm(dim=1, keepdim=True)
+    v = torch.where(n > 0, v / n, torch.zeros_like(v))
+    cos = (v @ v.T).abs()
+    cos.fill_diagonal_(0)
+    alike = cos.max(1).values
+    length = energy.sqrt()
+    dead = (length < length.median() / 100).to(w.dtype)
+    return {"noise": noise, "flat": flat, "alike": alike, "dead": dead}
+
+
+def diagnose(w):
+    scores = filter_scores(w)
+    above = {name: (scores[name].mean() - limit).item() for name, limit in AILMENTS.items()}
+    worst = max(above, key=above.get)
+    return worst if above[worst] > 0 else "healthy"
+
+
 # %% mistake="backward_fills_the_weights" exercise="saliency" fails="saliency" hint=".grad"
 # backward() leaves a gradient in every weight
 def saliency(net, x, classes):
@@ -786,6 +969,17 @@ def saliency(net, x, classes):
     return look.saliency(net, x, classes)
 
 
+# %% mistake="training_mode" exercise="saliency" fails="saliency" hint="Mode and weights"
+# switches to training mode "because we need gradients"
+def saliency(net, x, classes):
+    x = x.detach().clone().requires_grad_(True)
+    net.train()
+    scores = net(x)
+    s = scores.gather(1, classes[:, None]).sum()
+    (g,) = torch.autograd.grad(s, x)
+    return g.abs().max(dim=1).values
+
+
 # %% mistake="score_not_probability" exercise="occlusion" fails="occlusion" hint="softmax"
 # no softmax
 def occlusion(net, x, classes, window, stride=1, fill=0.5, batch_size=256):
@@ -816,7 +1010,7 @@ def occlusion(net, x, classes, window, stride=1, fill=0.5, batch_size=256):
     return maps
 
 
-# %% mistake="everything_at_once" exercise="occlusion" fails="occlusion:batched" hint="out of memory"
+# %% mistake="everything_at_once" exercise="occlusion" fails="occlusion:batched" hint="covered.split(batch_size)"
 # forgets batch_size
 def occlusion(net, x, classes, window, stride=1, fill=0.5, batch_size=256):
     rows, columns = (x.shape[2] - window) // stride + 1, (x.shape[3] - window) // stride + 1
@@ -831,7 +1025,7 @@ def occlusion(net, x, classes, window, stride=1, fill=0.5, batch_size=256):
     return torch.stack(maps)
 
 
-# %% mistake="short_last_batch_dropped" exercise="occlusion" fails="occlusion:batched" hint="invalid for input of size"
+# %% mistake="short_last_batch_dropped" exercise="occlusion" fails="occlusion:batched" hint="a short last one"
 # whole batches only
 def occlusion(net, x, classes, window, stride=1, fill=0.5, batch_size=256):
     rows, columns = (x.shape[2] - window) // stride + 1, (x.shape[3] - window) // stride + 1
@@ -996,6 +1190,50 @@ def occlusion(net, x, classes, window, stride=1, fill=0.5, batch_size=256):
     return torch.stack(maps)
 
 
+# %% mistake="parts_of_squares" exercise="occlusion" fails="occlusion" hint="whole squares only"
+# a last column of squares that stick out of the image
+def occlusion(net, x, classes, window, stride=1, fill=0.5, batch_size=256):
+    N, _, H, W = x.shape
+    rows = (H - window) // stride + 1
+    cols = -(-(W - window) // stride) + 1
+    covered = []
+    for a in range(rows):
+        for b in range(cols):
+            y = x.clone()
+            y[:, :, a * stride : a * stride + window, b * stride : b * stride + window] = fill
+            covered.append(y)
+    covered = torch.cat(covered)
+    wish = classes.repeat(rows * cols)
+    out = []
+    with torch.no_grad():
+        for part, c in zip(covered.split(batch_size), wish.split(batch_size)):
+            p = net(part).softmax(1)
+            out.append(p.gather(1, c[:, None])[:, 0])
+    return torch.cat(out).reshape(rows, cols, N).permute(2, 0, 1)
+
+
+# %% mistake="squares_everywhere" exercise="occlusion" fails="occlusion" hint="whole square lies inside"
+# a place for each multiple of the stride, also at the border
+def occlusion(net, x, classes, window, stride=1, fill=0.5, batch_size=256):
+    N, _, H, W = x.shape
+    rows = H // stride
+    cols = W // stride
+    covered = []
+    for a in range(rows):
+        for b in range(cols):
+            y = x.clone()
+            y[:, :, a * stride : a * stride + window, b * stride : b * stride + window] = fill
+            covered.append(y)
+    covered = torch.cat(covered)
+    wish = classes.repeat(rows * cols)
+    out = []
+    with torch.no_grad():
+        for part, c in zip(covered.split(batch_size), wish.split(batch_size)):
+            p = net(part).softmax(1)
+            out.append(p.gather(1, c[:, None])[:, 0])
+    return torch.cat(out).reshape(rows, cols, N).permute(2, 0, 1)
+
+
 # %% mistake="bias_added" exercise="cam" fails="cam" hint="no bias"
 # the bias belongs to the score, not to each place
 def cam(net, x, classes):
@@ -1051,6 +1289,15 @@ def cam(net, x, classes):
 def cam(net, x, classes):
     with torch.no_grad():
         return net[:-3](x).sum(1)
+
+
+# %% mistake="strongest_map" exercise="cam" fails="cam" hint="no largest map"
+# the largest of the weighted maps instead of their sum
+def cam(net, x, classes):
+    with torch.no_grad():
+        f = net[:-3](x)
+        w = net[-1].weight[classes]
+        return (w[:, :, None, None] * f).amax(1)
 
 
 # %% mistake="sum_of_slopes" exercise="grad_cam" fails="grad_cam" hint="not their sum"
@@ -1192,7 +1439,7 @@ def grad_cam(net, layer, x, classes):
     return (kept[0].grad.mean((2, 3), keepdim=True) * kept[0]).sum(1).relu().detach()
 
 
-# %% mistake="graph_of_the_weights" exercise="grad_cam" fails="grad_cam:left_as_found" hint="does not require grad"
+# %% mistake="graph_of_the_weights" exercise="grad_cam" fails="grad_cam:left_as_found" hint="No weight asks"
 # a frozen net has no graph, unless the image begins one
 def grad_cam(net, layer, x, classes):
     kept = []
@@ -1217,6 +1464,66 @@ def grad_cam(net, layer, x, classes):
         hook.remove()
     (slope,) = torch.autograd.grad(scores.gather(1, classes[:, None]).sum(), kept[0])
     return (slope.mean((2, 3), keepdim=True) * kept[0]).sum(1).relu().detach()
+
+
+# %% mistake="maps_detached" exercise="grad_cam" fails="grad_cam" hint="not detached"
+# keeps a detached copy, as in exercise 1
+def grad_cam(net, layer, x, classes):
+    kept = {}
+
+    def hook(module, inputs, output):
+        kept["f"] = output.detach().clone()
+
+    x = x.detach().clone().requires_grad_()
+    handle = net.get_submodule(layer).register_forward_hook(hook)
+    try:
+        scores = net(x)
+    finally:
+        handle.remove()
+    f = kept["f"]
+    (g,) = torch.autograd.grad(scores.gather(1, classes[:, None]).sum(), f)
+    alpha = g.mean((2, 3), keepdim=True)
+    return (alpha * f).sum(1).relu().detach()
+
+
+# %% mistake="maps_cloned" exercise="grad_cam" fails="grad_cam" hint="not cloned"
+# keeps a copy, from which no way leads to the score
+def grad_cam(net, layer, x, classes):
+    kept = {}
+
+    def hook(module, inputs, output):
+        kept["f"] = output.clone()
+
+    x = x.detach().clone().requires_grad_()
+    handle = net.get_submodule(layer).register_forward_hook(hook)
+    try:
+        scores = net(x)
+    finally:
+        handle.remove()
+    f = kept["f"]
+    (g,) = torch.autograd.grad(scores.gather(1, classes[:, None]).sum(), f)
+    alpha = g.mean((2, 3), keepdim=True)
+    return (alpha * f).sum(1).relu().detach()
+
+
+# %% mistake="layers_by_number" exercise="grad_cam" fails="grad_cam" hint="layer is a name"
+# takes the name of a layer for its number
+def grad_cam(net, layer, x, classes):
+    kept = {}
+
+    def hook(module, inputs, output):
+        kept["f"] = output
+
+    x = x.detach().clone().requires_grad_()
+    handle = net[int(layer)].register_forward_hook(hook)
+    try:
+        scores = net(x)
+    finally:
+        handle.remove()
+    f = kept["f"]
+    (g,) = torch.autograd.grad(scores.gather(1, classes[:, None]).sum(), f)
+    alpha = g.mean((2, 3), keepdim=True)
+    return (alpha * f).sum(1).relu().detach()
 
 
 # %% mistake="largest_absolute_value" exercise="map_scores" fails="map_scores" hint="not of the largest absolute"
@@ -1490,6 +1797,62 @@ def energy_inside(maps, masks):
     return (positive * masks).sum((1, 2)) / positive.sum((1, 2)).clamp_min(1)
 
 
+# %% mistake="any_of_equals" exercise="map_scores" fails="map_scores" hint="the first counts"
+# of equal largest values any may lie on the object
+def pointing_game(maps, masks):
+    top = maps == maps.amax((1, 2), keepdim=True)
+    return (top & masks).flatten(1).any(1).to(maps.dtype)
+
+
+def best_iou(maps, masks, thresholds):
+    low = maps.amin((1, 2), keepdim=True)
+    high = maps.amax((1, 2), keepdim=True)
+    span = high - low
+    scaled = torch.where(span > 0, (maps - low) / span, torch.zeros_like(maps))
+    best = torch.zeros(len(maps), dtype=maps.dtype, device=maps.device)
+    for t in thresholds:
+        above = scaled > t
+        both = (above & masks).sum((1, 2))
+        either = (above | masks).sum((1, 2))
+        best = torch.maximum(best, (both / either).to(maps.dtype))
+    return best
+
+
+def energy_inside(maps, masks):
+    p = maps.clamp(min=0)
+    total = p.sum((1, 2))
+    inside = (p * masks).sum((1, 2))
+    return torch.where(total > 0, inside / total, torch.zeros_like(total))
+
+
+# %% mistake="column_by_column" exercise="map_scores" fails="map_scores" hint="row by row"
+# of equals the first, but reads down the columns
+def pointing_game(maps, masks):
+    i = maps.mT.flatten(1).argmax(1)
+    return masks.mT.flatten(1).gather(1, i[:, None])[:, 0].to(maps.dtype)
+
+
+def best_iou(maps, masks, thresholds):
+    low = maps.amin((1, 2), keepdim=True)
+    high = maps.amax((1, 2), keepdim=True)
+    span = high - low
+    scaled = torch.where(span > 0, (maps - low) / span, torch.zeros_like(maps))
+    best = torch.zeros(len(maps), dtype=maps.dtype, device=maps.device)
+    for t in thresholds:
+        above = scaled > t
+        both = (above & masks).sum((1, 2))
+        either = (above | masks).sum((1, 2))
+        best = torch.maximum(best, (both / either).to(maps.dtype))
+    return best
+
+
+def energy_inside(maps, masks):
+    p = maps.clamp(min=0)
+    total = p.sum((1, 2))
+    inside = (p * masks).sum((1, 2))
+    return torch.where(total > 0, inside / total, torch.zeros_like(total))
+
+
 # %% mistake="downhill" exercise="class_model" fails="class_model" hint="Climb"
 # descends, as one always does
 def class_model(net, classes, start, decay, steps, rate):
@@ -1613,6 +1976,30 @@ def class_model(net, classes, start, decay, steps, rate):
         (x.grad,) = torch.autograd.grad(score, x)
         optimizer.step()
     return x.detach()
+
+
+# %% mistake="one_step_short" exercise="class_model" fails="class_model" hint="after the last step"
+# returns the image before the last step
+def class_model(net, classes, start, decay, steps, rate):
+    v = start.detach().clone()
+    for _ in range(steps - 1):
+        v.requires_grad_(True)
+        goal = net(v).gather(1, classes[:, None]).sum() - decay * (v**2).sum()
+        (g,) = torch.autograd.grad(goal, v)
+        v = (v + rate * g).detach()
+    return v
+
+
+# %% mistake="from_black" exercise="class_model" fails="class_model" hint="Begin at start"
+# begins at 0, whatever start is
+def class_model(net, classes, start, decay, steps, rate):
+    v = torch.zeros_like(start)
+    for _ in range(steps):
+        v.requires_grad_(True)
+        goal = net(v).gather(1, classes[:, None]).sum() - decay * (v**2).sum()
+        (g,) = torch.autograd.grad(goal, v)
+        v = (v + rate * g).detach()
+    return v
 
 
 # %% mistake="anisotropic" exercise="inversion" fails="inversion" hint="added first"
@@ -1863,7 +2250,7 @@ def invert(features, wanted, start, weight, steps, rate):
     return x
 
 
-# %% mistake="uphill" exercise="inversion" fails="inversion:invert" hint="0.5·1"
+# %% mistake="uphill" exercise="inversion" fails="inversion:invert" hint="0 + 2·0.25"
 # adds the slope
 def total_variation(x, beta=2.0):
     corner = x[:, :, :-1, :-1]
@@ -1880,6 +2267,116 @@ def invert(features, wanted, start, weight, steps, rate):
         delta = 0.9 * delta + rate * slope
         x = (x + delta).detach()
     return x
+
+
+# %% mistake="wraps_around" exercise="inversion" fails="inversion" hint="both a right and a lower neighbour"
+# torch.roll: the last column is the neighbour of the first
+def total_variation(x, beta=2.0):
+    right = x.roll(-1, 3) - x
+    down = x.roll(-1, 2) - x
+    return ((right**2 + down**2 + 1e-12) ** (beta / 2)).sum((1, 2, 3))
+
+
+def invert(features, wanted, start, weight, steps, rate):
+    v = start.detach().clone()
+    delta = torch.zeros_like(v)
+    norm = (wanted.flatten(1) ** 2).sum(1)
+    for _ in range(steps):
+        v.requires_grad_(True)
+        err = ((features(v) - wanted).flatten(1) ** 2).sum(1) / norm
+        goal = (err + weight * total_variation(v)).sum()
+        (g,) = torch.autograd.grad(goal, v)
+        delta = 0.9 * delta - rate * g
+        v = (v + delta).detach()
+    return v
+
+
+# %% mistake="variation_detached" exercise="inversion" fails="inversion" hint="differentiable"
+# no graph behind the variation
+def total_variation(x, beta=2.0):
+    right = x[:, :, :-1, 1:] - x[:, :, :-1, :-1]
+    down = x[:, :, 1:, :-1] - x[:, :, :-1, :-1]
+    return ((right.detach() ** 2 + down.detach() ** 2 + 1e-12) ** (beta / 2)).sum((1, 2, 3))
+
+
+def invert(features, wanted, start, weight, steps, rate):
+    v = start.detach().clone()
+    delta = torch.zeros_like(v)
+    norm = (wanted.flatten(1) ** 2).sum(1)
+    for _ in range(steps):
+        v.requires_grad_(True)
+        err = ((features(v) - wanted).flatten(1) ** 2).sum(1) / norm
+        goal = (err + weight * total_variation(v)).sum()
+        (g,) = torch.autograd.grad(goal, v)
+        delta = 0.9 * delta - rate * g
+        v = (v + delta).detach()
+    return v
+
+
+# %% mistake="mean_of_the_features" exercise="inversion" fails="inversion:invert" hint="a sum, no mean"
+# a mean of the squared errors over a sum of the squared features
+def total_variation(x, beta=2.0):
+    right = x[:, :, :-1, 1:] - x[:, :, :-1, :-1]
+    down = x[:, :, 1:, :-1] - x[:, :, :-1, :-1]
+    return ((right**2 + down**2 + 1e-12) ** (beta / 2)).sum((1, 2, 3))
+
+
+def invert(features, wanted, start, weight, steps, rate):
+    v = start.detach().clone()
+    delta = torch.zeros_like(v)
+    norm = (wanted.flatten(1) ** 2).sum(1)
+    for _ in range(steps):
+        v.requires_grad_(True)
+        err = ((features(v) - wanted).flatten(1) ** 2).mean(1) / norm
+        goal = (err + weight * total_variation(v)).sum()
+        (g,) = torch.autograd.grad(goal, v)
+        delta = 0.9 * delta - rate * g
+        v = (v + delta).detach()
+    return v
+
+
+# %% mistake="descends_with_the_start" exercise="inversion" fails="inversion:invert" hint="a copy of start"
+# steps are added to start itself
+def total_variation(x, beta=2.0):
+    right = x[:, :, :-1, 1:] - x[:, :, :-1, :-1]
+    down = x[:, :, 1:, :-1] - x[:, :, :-1, :-1]
+    return ((right**2 + down**2 + 1e-12) ** (beta / 2)).sum((1, 2, 3))
+
+
+def invert(features, wanted, start, weight, steps, rate):
+    v = start
+    delta = torch.zeros_like(v)
+    norm = (wanted.flatten(1) ** 2).sum(1)
+    for _ in range(steps):
+        v.requires_grad_(True)
+        err = ((features(v) - wanted).flatten(1) ** 2).sum(1) / norm
+        goal = (err + weight * total_variation(v)).sum()
+        (g,) = torch.autograd.grad(goal, v)
+        delta = 0.9 * delta - rate * g
+        v = v.detach().add_(delta)
+    return v
+
+
+# %% mistake="cut_to_images" exercise="inversion" fails="inversion:invert" hint="not cut"
+# keeps the image in [0, 1]
+def total_variation(x, beta=2.0):
+    right = x[:, :, :-1, 1:] - x[:, :, :-1, :-1]
+    down = x[:, :, 1:, :-1] - x[:, :, :-1, :-1]
+    return ((right**2 + down**2 + 1e-12) ** (beta / 2)).sum((1, 2, 3))
+
+
+def invert(features, wanted, start, weight, steps, rate):
+    v = start.detach().clone()
+    delta = torch.zeros_like(v)
+    norm = (wanted.flatten(1) ** 2).sum(1)
+    for _ in range(steps):
+        v.requires_grad_(True)
+        err = ((features(v) - wanted).flatten(1) ** 2).sum(1) / norm
+        goal = (err + weight * total_variation(v)).sum()
+        (g,) = torch.autograd.grad(goal, v)
+        delta = 0.9 * delta - rate * g
+        v = (v + delta).clamp(0, 1).detach()
+    return v
 
 
 # %% mistake="slope_not_sign" exercise="fgsm" fails="fgsm" hint="the sign of the slope"
@@ -1971,7 +2468,7 @@ def accuracy_against(net, x, t, epsilons):
     return [(net(fgsm(net, x, t, e)).argmax(1) == t).float().mean().item() for e in epsilons]
 
 
-# %% mistake="training_mode" exercise="fgsm" fails="fgsm" hint="leaves no gradient in the weights"
+# %% mistake="training_mode" exercise="fgsm" fails="fgsm" hint="The mode stays"
 # attacks in training mode, and leaves the net there
 def fgsm(net, x, t, epsilon):
     net.train()
@@ -2038,7 +2535,7 @@ def accuracy_against(net, x, t, epsilons):
     return [(net(fgsm(net, x, t, e)).argmax(1) == said).float().mean().item() for e in epsilons]
 
 
-# %% mistake="attack_without_gradients" exercise="fgsm" fails="fgsm:accuracy" hint="does not require grad"
+# %% mistake="attack_without_gradients" exercise="fgsm" fails="fgsm:accuracy" hint="needs gradients"
 # the attack inside of no_grad
 def fgsm(net, x, t, epsilon):
     x = x.clone().requires_grad_()
@@ -2061,6 +2558,100 @@ def fgsm(net, x, t, epsilon):
 
 def accuracy_against(net, x, t, epsilons):
     return [(net(fgsm(net, x, t, e)).argmax(1) == t).float().mean() for e in epsilons]
+
+
+# %% mistake="training_mode_for_the_attack" exercise="fgsm" fails="fgsm" hint="the mode it comes in"
+# switches to training mode and back
+def fgsm(net, x, t, epsilon):
+    x = x.detach().clone().requires_grad_()
+    net.train()
+    loss = torch.nn.functional.cross_entropy(net(x), t)
+    (g,) = torch.autograd.grad(loss, x)
+    net.eval()
+    return (x + epsilon * g.sign()).clamp(0, 1).detach()
+
+
+def accuracy_against(net, x, t, epsilons):
+    out = []
+    for e in epsilons:
+        a = fgsm(net, x, t, e)
+        with torch.no_grad():
+            out.append((net(a).argmax(1) == t).float().mean().item())
+    return out
+
+
+# %% mistake="cuts_the_step" exercise="fgsm" fails="fgsm" hint="the image, not the step"
+# clips ε·sign instead of the image
+def fgsm(net, x, t, epsilon):
+    x = x.detach().clone().requires_grad_()
+    loss = torch.nn.functional.cross_entropy(net(x), t)
+    (g,) = torch.autograd.grad(loss, x)
+    return (x + (epsilon * g.sign()).clamp(0, 1)).detach()
+
+
+def accuracy_against(net, x, t, epsilons):
+    out = []
+    for e in epsilons:
+        a = fgsm(net, x, t, e)
+        with torch.no_grad():
+            out.append((net(a).argmax(1) == t).float().mean().item())
+    return out
+
+
+# %% mistake="score_of_the_true_class" exercise="fgsm" fails="fgsm" hint="all classes belong to it"
+# lowers the score of the true class: no cross-entropy
+def fgsm(net, x, t, epsilon):
+    x = x.detach().clone().requires_grad_()
+    loss = -net(x).gather(1, t[:, None]).sum()
+    (g,) = torch.autograd.grad(loss, x)
+    return (x + epsilon * g.sign()).clamp(0, 1).detach()
+
+
+def accuracy_against(net, x, t, epsilons):
+    out = []
+    for e in epsilons:
+        a = fgsm(net, x, t, e)
+        with torch.no_grad():
+            out.append((net(a).argmax(1) == t).float().mean().item())
+    return out
+
+
+# %% mistake="counts_in_training_mode" exercise="fgsm" fails="fgsm:accuracy" hint="in the mode in which the net comes"
+# accuracy with the statistics of the batch
+def fgsm(net, x, t, epsilon):
+    x = x.detach().clone().requires_grad_()
+    loss = torch.nn.functional.cross_entropy(net(x), t)
+    (g,) = torch.autograd.grad(loss, x)
+    return (x + epsilon * g.sign()).clamp(0, 1).detach()
+
+
+def accuracy_against(net, x, t, epsilons):
+    out = []
+    for e in epsilons:
+        a = fgsm(net, x, t, e)
+        net.train()
+        with torch.no_grad():
+            out.append((net(a).argmax(1) == t).float().mean().item())
+    net.eval()
+    return out
+
+
+# %% mistake="counts_not_shares" exercise="fgsm" fails="fgsm:accuracy" hint="The share of images"
+# how many are right, not which share
+def fgsm(net, x, t, epsilon):
+    x = x.detach().clone().requires_grad_()
+    loss = torch.nn.functional.cross_entropy(net(x), t)
+    (g,) = torch.autograd.grad(loss, x)
+    return (x + epsilon * g.sign()).clamp(0, 1).detach()
+
+
+def accuracy_against(net, x, t, epsilons):
+    out = []
+    for e in epsilons:
+        a = fgsm(net, x, t, e)
+        with torch.no_grad():
+            out.append((net(a).argmax(1) == t).sum().item())
+    return out
 
 
 # %% mistake="climbs" exercise="minimal_change" fails="minimal_change" hint="to become small"
@@ -2335,6 +2926,86 @@ def minimal_change(net, x, targets, prices, steps, rate):
     return best
 
 
+# %% mistake="stops_when_fooled" exercise="minimal_change" fails="minimal_change" hint="Take all steps"
+# stops as soon as the net says the class
+def fooled_at(net, x, targets, price, steps, rate):
+    r = torch.zeros_like(x)
+    for _ in range(steps):
+        if (net(x + r).argmax(1) == targets).all():
+            break
+        r.requires_grad_(True)
+        J = torch.nn.functional.cross_entropy(net(x + r), targets, reduction="sum")
+        (g,) = torch.autograd.grad(price * (r**2).sum() + J, r)
+        r = (r - rate * g).detach()
+        r = (x + r).clamp(0, 1) - x
+    return r
+
+
+def minimal_change(net, x, targets, prices, steps, rate):
+    result = torch.zeros_like(x)
+    done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    for price in sorted(prices, reverse=True):
+        r = fooled_at(net, x, targets, price, steps, rate)
+        with torch.no_grad():
+            says = net(x + r).argmax(1) == targets
+        new = says & ~done
+        result[new] = r[new]
+        done |= new
+    return result
+
+
+# %% mistake="box_in_the_end_only" exercise="minimal_change" fails="minimal_change" hint="after every step"
+# pushes back into the box once, in the end
+def fooled_at(net, x, targets, price, steps, rate):
+    r = torch.zeros_like(x)
+    for _ in range(steps):
+        r.requires_grad_(True)
+        J = torch.nn.functional.cross_entropy(net(x + r), targets, reduction="sum")
+        (g,) = torch.autograd.grad(price * (r**2).sum() + J, r)
+        r = (r - rate * g).detach()
+    return (x + r).clamp(0, 1) - x
+
+
+def minimal_change(net, x, targets, prices, steps, rate):
+    result = torch.zeros_like(x)
+    done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    for price in sorted(prices, reverse=True):
+        r = fooled_at(net, x, targets, price, steps, rate)
+        with torch.no_grad():
+            says = net(x + r).argmax(1) == targets
+        new = says & ~done
+        result[new] = r[new]
+        done |= new
+    return result
+
+
+# %% mistake="goes_on_from_the_last_price" exercise="minimal_change" fails="minimal_change:price" hint="begins anew"
+# every price goes on from the change of the last
+def fooled_at(net, x, targets, price, steps, rate, r=None):
+    r = torch.zeros_like(x) if r is None else r.clone()
+    for _ in range(steps):
+        r.requires_grad_(True)
+        J = torch.nn.functional.cross_entropy(net(x + r), targets, reduction="sum")
+        (g,) = torch.autograd.grad(price * (r**2).sum() + J, r)
+        r = (r - rate * g).detach()
+        r = (x + r).clamp(0, 1) - x
+    return r
+
+
+def minimal_change(net, x, targets, prices, steps, rate):
+    result = torch.zeros_like(x)
+    done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    r = None
+    for price in sorted(prices, reverse=True):
+        r = fooled_at(net, x, targets, price, steps, rate, r)
+        with torch.no_grad():
+            says = net(x + r).argmax(1) == targets
+        new = says & ~done
+        result[new] = r[new]
+        done |= new
+    return result
+
+
 # %% mistake="attacked_in_training_mode" exercise="adversarial_epoch" fails="adversarial_epoch" hint="in training mode"
 # never switches the mode
 def adversarial_epoch(net, attack, X, t, batches, strength, rate, share=0.5):
@@ -2585,5 +3256,69 @@ def adversarial_epoch(net, attack, X, t, batches, strength, rate, share=0.5):
         clean = torch.nn.functional.cross_entropy(net(X[b]), t[b])
         loss = share * clean + (1 - share) * torch.nn.functional.cross_entropy(net(attacked), t[b])
         losses.append(loss.detach())
+    net.eval()
+    return torch.stack(losses)
+
+
+# %% mistake="cleared_before_the_attack" exercise="adversarial_epoch" fails="adversarial_epoch" hint="after the attack"
+# zero_grad before the attack, which may leave gradients again
+def adversarial_epoch(net, attack, X, t, batches, strength, rate, share=0.5):
+    opt = torch.optim.SGD(net.parameters(), lr=rate)
+    J = torch.nn.functional.cross_entropy
+    losses = []
+    for b in batches:
+        x, y = X[b], t[b]
+        opt.zero_grad()
+        net.eval()
+        adv = attack(net, x, y, strength).detach()
+        net.train()
+        loss = share * J(net(x), y) + (1 - share) * J(net(adv), y)
+        loss.backward()
+        opt.step()
+        losses.append(loss.detach())
+    opt.zero_grad()
+    net.eval()
+    return torch.stack(losses)
+
+
+# %% mistake="weights_decay" exercise="adversarial_epoch" fails="adversarial_epoch" hint="plain descent"
+# an optimizer that does more than a step down the slope
+def adversarial_epoch(net, attack, X, t, batches, strength, rate, share=0.5):
+    opt = torch.optim.SGD(net.parameters(), lr=rate, weight_decay=0.01)
+    J = torch.nn.functional.cross_entropy
+    losses = []
+    for b in batches:
+        x, y = X[b], t[b]
+        net.eval()
+        adv = attack(net, x, y, strength).detach()
+        net.train()
+        opt.zero_grad()
+        loss = share * J(net(x), y) + (1 - share) * J(net(adv), y)
+        loss.backward()
+        opt.step()
+        losses.append(loss.detach())
+    opt.zero_grad()
+    net.eval()
+    return torch.stack(losses)
+
+
+# %% mistake="first_batch_only" exercise="adversarial_epoch" fails="adversarial_epoch" hint="the loss of each"
+# returns inside of the loop
+def adversarial_epoch(net, attack, X, t, batches, strength, rate, share=0.5):
+    opt = torch.optim.SGD(net.parameters(), lr=rate)
+    J = torch.nn.functional.cross_entropy
+    losses = []
+    for b in batches:
+        x, y = X[b], t[b]
+        net.eval()
+        adv = attack(net, x, y, strength).detach()
+        net.train()
+        opt.zero_grad()
+        loss = share * J(net(x), y) + (1 - share) * J(net(adv), y)
+        loss.backward()
+        opt.step()
+        losses.append(loss.detach())
+        break
+    opt.zero_grad()
     net.eval()
     return torch.stack(losses)
