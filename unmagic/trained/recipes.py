@@ -117,7 +117,7 @@ RECIPES: dict[str, Recipe] = {
     "digits_live": Recipe(live, DIGITS_LIVE, "digits", 1197, 80, 0.1, "redrawn", batch_size=128),
     "shapes_live": Recipe(live, SHAPES_LIVE, "shapes", 24000, 10, 0.1, "turned", batch_size=128),
     "digits_lenet": Recipe(enlarged_lenet, {}, "digits", 1197, 60, 0.002, "redrawn", "adam"),
-    "shapes_alexnet": Recipe(small_alexnet, {}, "shapes", 20000, 6, 0.001, "turned", "adam"),
+    "shapes_alexnet": Recipe(small_alexnet, {}, "shapes", 30000, 14, 0.001, "turned", "adam"),
     "shapes_vgg": Recipe(small_vgg, {}, "shapes", 30000, 8, 0.001, "turned", "adam"),
     "shapes_googlenet": Recipe(small_googlenet, {}, "shapes", 24000, 8, 0.001, "turned", "adam"),
     "shapes_resnet": Recipe(zoo.cifar_resnet, CIFAR, "shapes", 20000, 13, 0.1, "turned", batch_size=128),
