@@ -338,6 +338,14 @@ class TestFiles:
         assert shown.page.locator(".given .note").inner_text() == "What the net is given: 28 × 28 pixels in grey."
         assert shown.watched.faults == []
 
+    def test_ones_own_net_cannot_be_chosen_before_it_was_opened(self, book):
+        shown = book()
+        answer = shown.choose("Net", "own").verdict
+        assert shown.problem == "Open a net first: a file of unmagic.figures.export."
+        assert shown.page.get_by_label("Net", exact=True).input_value() == "digits"
+        assert shown.page.get_by_label("Picture", exact=True).locator("option").count() == 11
+        assert answer.startswith("The net says “0”")
+
     def test_a_file_that_is_no_net_is_refused_and_the_net_stays(self, book):
         shown = book()
         before = shown.pixels()

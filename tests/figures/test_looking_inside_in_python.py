@@ -263,6 +263,15 @@ class TestState:
         torch.testing.assert_close(seen.attacked[None], look.fgsm(net, picture[None], y, 0.2))
         torch.testing.assert_close(seen.grad_cam[None], look.grad_cam(net, picture[None], "0", y))
 
+    def test_a_net_that_was_opened_in_the_page_is_no_fault_until_python_must_compute_with_it(self):
+        figure = LookingInside()
+        figure.net = "own"  # as the page says once a file was opened
+        assert list(figure.weights) == ["digits"]
+        with pytest.raises(ValueError, match=r"was opened in the page.* make the figure with model="):
+            figure.seen()
+        figure.net = "digits"
+        assert figure.image().shape == (1, 8, 8)
+
     def test_a_layer_without_maps_counts_as_the_last_that_has(self):
         assert LookingInside("digits", layer=16).seen().layer == LookingInside("digits").seen().layer == "12"
 

@@ -106,7 +106,7 @@ class LookingInside(Figure):
 
     def _send_weights(self) -> None:
         """A notebook's page cannot fetch what lies beside the module: what is shown goes there as a trait."""
-        if self.net not in self.weights and self.net not in self.files:
+        if self.net in FILES and self.net not in self.weights and self.net not in self.files:
             file = (STATIC / FILES[self.net]).read_bytes()
             self.weights = {**self.weights, self.net: base64.b64encode(file).decode()}
 
@@ -114,6 +114,11 @@ class LookingInside(Figure):
         """What the net's file says of it."""
         if self.net in self.weights:
             file = base64.b64decode(self.weights[self.net])
+        elif self.net not in FILES:
+            raise ValueError(
+                "LookingInside: the net was opened in the page, which keeps it to itself; to compute with it here, "
+                "make the figure with model=your net."
+            )
         else:
             file = (STATIC / FILES[self.net]).read_bytes()
         entries, _ = header(file)
@@ -128,8 +133,8 @@ class LookingInside(Figure):
 
     def seen(self) -> Seen:
         """What the browser shows of it, computed here by torch and `unmagic.look`."""
-        net = self._models[self.net] if self.net in self._models else course_net(self.net)
         described = self._description()
+        net = self._models[self.net] if self.net in self._models else course_net(self.net)
         x = self.image()[None].to(next(net.parameters()).device)  # (1, C, H, W)
         with look.evaluating(net), torch.no_grad():
             probabilities = net(x).softmax(dim=1)[0]  # (classes,)

@@ -31,7 +31,11 @@ class LookingInside extends Live {
 		const [weights, file] = [this.get("weights")[name], this.get("files")[name]];
 		let net = this.nets[name];
 		if (net && (net.weights === weights || !weights)) return net === this.net || this.use(net);
-		if (!weights && !file) return this.say(name === "own" ? "Open a net: a file of unmagic.figures.export" : "");
+		if (!weights && !file) {
+			if (name !== "own") return this.say("");
+			this.set({ net: this.name });
+			return this.say("Open a net first: a file of unmagic.figures.export");
+		}
 		try {
 			const answer = weights ? null : await fetch(new URL(file, import.meta.url));
 			if (answer?.ok === false) throw new Error(`The net could not be loaded: ${file} answered ${answer.status}`);
@@ -45,11 +49,10 @@ class LookingInside extends Live {
 	use(net) {
 		if (this.frame === -1) return; // the figure was closed meanwhile
 		if (this.net) this.net.kept = this.x;
-		this.net = net;
+		Object.assign(this, { net, name: this.get("net") });
 		this.say("");
 		const { input, samples, classes, layers, labels } = net;
-		Object.assign(this, { pass: new Pass(net), spare: new Pass(net), fooled: new Pass(net), x: null });
-		for (const key of ["passes", "coverings", "found", "attacked", "covered"]) this[key] = null;
+		Object.assign(this, { pass: new Pass(net), spare: new Pass(net), fooled: new Pass(net), x: null, passes: null, coverings: null, found: null, attacked: null, covered: null });
 		this.maps = withMaps(net);
 		this.pad.fit(input);
 		this.root.style.setProperty("--sides", `${input[2]} / ${input[1]}`);
@@ -150,8 +153,8 @@ class LookingInside extends Live {
 		const set = (key) => (value) => this.set({ [key]: Number(value) });
 		this.choices = {
 			net: choice({ label: "Net", options: Object.entries(NETS), input: (net) => this.turn(net) }),
-			sample: choice({ label: "Picture", options: [["", "My own"]], input: (k) => (k === "" ? this.pad.clear() : this.pad.show(this.net.samples[k])) }),
-			target: choice({ label: "Explain", options: [[-1, "the surest"]], input: set("target") }),
+			sample: choice({ label: "Picture", options: [], input: (k) => (k === "" ? this.pad.clear() : this.pad.show(this.net.samples[k])) }),
+			target: choice({ label: "Explain", options: [], input: set("target") }),
 			layer: choice({ label: "Grad-CAM of", options: [], input: set("layer") }),
 		};
 		this.epsilon = slider({ label: "Step ε", min: 0, max: 0.5, step: 0.005, text: (x) => x.toFixed(3), input: set("epsilon") });

@@ -33,7 +33,7 @@ export function drawPicture(canvas, x, [C, H, W], ink) {
 	return put(canvas, [H, W], ink, (k) => pack(255 * x[k], 255 * x[k + g], 255 * x[k + b]));
 }
 
-/** A map, perhaps a coarser one, over the faded picture: full colour where it is largest. */
+/** A map, perhaps coarser, over the faded picture: full colour where it is largest. */
 export function drawMap(canvas, map, [rows, columns], x, [C, H, W], ink) {
 	const [paper, dark, heat] = [ink.paper, ink.ink, ink.stochastic].map(rgb);
 	const grey = (k) => (C === 3 ? 0.3 * x[k] + 0.59 * x[k + H * W] + 0.11 * x[k + 2 * H * W] : x[k]);

@@ -114,7 +114,7 @@ const KINDS = {
 			layer.room = new Float64Array(C * total(layer.sides));
 			layer.backRoom = new Float64Array(channels * total(layer.backSides));
 			layer.forwards = blocked(channels, I, size, groups, (o, k) => weight[o * I * size + k]);
-			// the gradient goes back through kernels turned around, inputs and outputs exchanged
+			// the gradient goes back through kernels turned around
 			layer.backwards = blocked(C, each, size, groups, (c, k) => weight[((Math.floor(c / I) * each + Math.floor(k / size)) * I + (c % I) + 1) * size - 1 - (k % size)]);
 		},
 		forward(layer, x, y) {
