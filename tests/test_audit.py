@@ -3,9 +3,13 @@
 import ast
 import io
 import json
+import os
 import shutil
+import sys
+import textwrap
 import time
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -392,3 +396,30 @@ class TestTheCommand:
         (report,) = result["labs"]
         assert (report["exercises"][0]["mistakes"], report["exercises"][0]["mistakes_right"]) == (2, 1)
         assert report["findings"][0]["line"] == 4
+
+    def test_leaves_no_worker_behind_when_it_is_killed(self, lab, tmp_path):
+        began = tmp_path / "began"
+        endless = f"import pathlib, time; pathlib.Path({str(began)!r}).touch(); time.sleep(600)"
+        lab.replace("return (x**2).sum()", endless, "mistakes.py")
+        script = f"""
+            if __name__ == "__main__":
+                from autograder.audit import audit, tasks_of
+                from autograder.labs import load_lab
+
+                lab = load_lab({str(lab.folder)!r})
+                audit(lab, [task for task in tasks_of(lab, seeds=1) if task.name == "sum_not_mean"], workers=1)
+        """
+        (tmp_path / "audit.py").write_text(textwrap.dedent(script))
+        environment = os.environ | {"PYTHONPATH": str(paths.ROOT)}
+        killed = psutil.Popen([sys.executable, "audit.py"], cwd=tmp_path, env=environment)
+        while not began.exists():
+            assert killed.poll() is None
+            time.sleep(0.2)
+        below = killed.children(recursive=True)
+        assert below
+        killed.kill()
+        killed.wait()
+        _, alive = psutil.wait_procs(below, timeout=60)
+        for process in alive:
+            process.kill()
+        assert not alive

@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -93,6 +94,14 @@ def _prepare(lab: Lab) -> None:
     _lab = lab
     os.environ["MPLBACKEND"] = "Agg"
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _end_with(audit: multiprocessing.process.BaseProcess | None) -> None:
+    """Waits for the process that planned the tasks, and ends this one with it: nobody is left to take its outcomes."""
+    if audit is not None:
+        audit.join()
+        os._exit(1)
 
 
 def _work(task: Task) -> Outcome:
