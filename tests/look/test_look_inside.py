@@ -1,7 +1,8 @@
 """Filters, firing units, made images and fooled nets."""
 
-from unmagic import look, zoo
+from unmagic import look, trained, zoo
 
+import contextlib
 import math
 
 import pytest
@@ -44,6 +45,29 @@ class TestFilters:
         assert picture[1, 1].tolist() == [0.5, 0.5, 0.5] and picture[3, 0].tolist() == [1, 1, 1]
 
 
+def in_large(net, layer):
+    """Arguments of receptive_box for the middle of a layer, on an image of 128×128 that only its maps have to take."""
+    found = {}
+    hook = look.find_layer(net, layer)[1].register_forward_hook(lambda module, inputs, output: found.update(y=output))
+    with contextlib.suppress(RuntimeError), torch.no_grad():  # a layer on a flattened map would want another size
+        net(torch.zeros(1, 3, 128, 128))
+    hook.remove()
+    height, width = found["y"].shape[2:]
+    return AsFarAsItGoes(net), "net." + layer, (1, 3, 128, 128), (height // 2, width // 2)
+
+
+class AsFarAsItGoes(nn.Module):
+    """A net on images of another size than its own, which its classifier may refuse."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        with contextlib.suppress(RuntimeError):
+            return self.net(x)
+
+
 class TestInputs:
     def test_the_box_is_the_receptive_field_of_theory(self):
         net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(2, 3, 3))
@@ -60,6 +84,35 @@ class TestInputs:
         found = look.strongest(net, "0", 0, images, k=2)
         assert found.images.tolist() == [3, 1] and found.values.tolist() == pytest.approx([27.0, 13.5])
         assert found.boxes.tolist() == [[4, 2, 7, 5], [0, 6, 3, 9]]
+
+    @pytest.mark.parametrize("name", ["shapes_vgg", "shapes_alexnet", "shapes_resnet", "shapes_densenet"])
+    def test_the_box_of_a_trained_net_has_the_side_that_its_budget_counts(self, name):
+        """On an image so large that no box is cut; a layer that begins with the image's own mean sees no more by it."""
+        net = trained.load(name)
+        rows = {row.name: row.receptive_field for row in zoo.budget(net, (3, 32, 32)).rows if row.kind == "Conv2d"}
+        layers = [layer for layer in rows if rows[layer] < 60]
+        for layer in (layers[0], layers[len(layers) // 2], layers[-1]):
+            top, left, bottom, right = look.receptive_box(*in_large(net, layer))
+            assert (bottom - top, right - left) == (rows[layer], rows[layer]), layer
+
+    def test_a_unit_without_maps_sees_all_of_the_image_that_it_likes_best(self, nets, scenes):
+        net, images = nets["residual"], scenes.images
+        found = look.strongest(net, "classifier", 3, images, k=2, batch_size=5)
+        with torch.no_grad():
+            wanted = net(images)[:, 3].topk(2)
+        assert found.images.equal(wanted.indices) and found.boxes.tolist() == [[0, 0, 32, 32]] * 2
+        torch.testing.assert_close(found.values, wanted.values)
+
+    @pytest.mark.parametrize(
+        ("layer", "channel", "said"),
+        [
+            ("stem", 8, r"channel 8 of a layer whose output has the shape \(16, 8, 32, 32\); wanted one from 0 to 7"),
+            ("classifier", -1, r"channel -1 .* \(16, 10\); wanted one from 0 to 9"),
+        ],
+    )
+    def test_a_channel_that_is_not_there_is_said(self, nets, scenes, layer, channel, said):
+        with pytest.raises(ValueError, match=said):
+            look.strongest(nets["residual"], layer, channel, scenes.images)
 
     def test_dead_channels_and_zeros_are_counted(self, scenes):
         net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU())

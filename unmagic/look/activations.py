@@ -13,8 +13,10 @@ class Recorded(dict):
 
     @property
     def layer(self) -> Tensor:
+        if not self:
+            raise ValueError("no layer was recorded: the net did not run, or not this layer (a head for training?).")
         if len(self) != 1:
-            raise ValueError(f"{len(self)} layers were recorded: {', '.join(self) or 'none'}; name the one you want.")
+            raise ValueError(f"{len(self)} layers were recorded: {', '.join(self)}; name the one you want.")
         return next(iter(self.values()))
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Firing(typing.NamedTuple):
-    """The places where a channel fires most, strongest first.
+    """The places where a channel fires most, strongest first. `images[firing.images]` are the images themselves.
 
     values  (k,)
     images  (k,) int64, which image
@@ -26,24 +26,34 @@ def strongest(
 ) -> Firing:
     """The k images on which a channel fires most, each at its strongest place, with what the unit sees there.
 
-    The box is found by looking: where the gradient of that one output to the image is not zero, with every ReLU open
-    and every pooling taken as a mean, so it is the receptive field whatever the image.
+    The box is found by looking: where the gradient of that one output to the image is not zero, with every ReLU open,
+    every pooling taken as a mean and what normalizes an image by its own numbers left out, so it is the receptive field
+    whatever the image. A layer without maps, (N, D), has D units that see all of it.
+
+    Raises:
+        ValueError: the layer has no such channel, or gives neither maps nor rows of numbers.
     """
     best, places = [], []
     with evaluating(model), torch.no_grad():
         for part in images.split(batch_size):
             with recording(model, layer) as seen:
                 model(part)
-            maps = seen.layer[:, channel]  # (B, h, w)
-            value, place = maps.flatten(1).max(dim=1)
+            output = seen.layer  # (B, C, h, w) or (B, D)
+            if output.ndim not in (2, 4) or not 0 <= channel < output.shape[1]:
+                raise ValueError(
+                    f"strongest: channel {channel} of a layer whose output has the shape {tuple(output.shape)}; wanted "
+                    f"one from 0 to {output.shape[1] - 1}, of maps (N, C, h, w) or rows (N, D)."
+                )
+            value, place = output[:, channel].reshape(len(part), -1).max(dim=1)  # each (B,)
             best.append(value)
             places.append(place)
     value, place = torch.cat(best), torch.cat(places)
     order = value.topk(min(k, len(images))).indices
-    width = maps.shape[-1]
-    boxes = [
-        receptive_box(model, layer, images[:1].shape, (int(place[i]) // width, int(place[i]) % width)) for i in order
-    ]
+    if output.ndim == 4:
+        places = [divmod(int(place[i]), output.shape[3]) for i in order]
+        boxes = [receptive_box(model, layer, images[:1].shape, at) for at in places]
+    else:
+        boxes = [(0, 0, *images.shape[2:])] * len(order)
     return Firing(value[order], order, torch.tensor(boxes, device=images.device).reshape(-1, 4))
 
 
@@ -65,16 +75,20 @@ def receptive_box(
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
+LEFT_OUT = nn.ReLU | nn.InstanceNorm2d | nn.GroupNorm | nn.LayerNorm
+
+
 def _state(model: nn.Module) -> typing.Iterator[tuple[str, Tensor]]:
     yield from model.named_parameters()
     yield from model.named_buffers()
 
 
 class _open:
-    """While it is open no ReLU is shut and max pooling is a mean: gradients show what could matter."""
+    """While it is open no ReLU is shut, max pooling is a mean, and no normalization mixes all places of an image:
+    gradients show what could matter."""
 
     def __init__(self, model: nn.Module):
-        self.modules = [m for m in model.modules() if isinstance(m, nn.ReLU | nn.MaxPool2d)]
+        self.modules = [m for m in model.modules() if isinstance(m, nn.MaxPool2d | LEFT_OUT)]
 
     def __enter__(self) -> None:
         for module in self.modules:
