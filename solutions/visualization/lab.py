@@ -2506,15 +2506,6 @@ checks.assert_equal(
     name="what is left on the net",
     hint="At the end: evaluation mode, and no gradients, optimizer.zero_grad().",
 )
-net = beside(adversarial_epoch, linear_net, torch.zeros(2, 1, 1, 1, device=here))
-adversarial_epoch(net, careless, pixel, t, one, 0.3, 1.0, 0.25)
-checks.assert_close(
-    beside(adversarial_epoch, state_of, net)["1.weight"].flatten(),
-    torch.tensor([-1.0, 1.0], device=here) * 0.5 * (0.25 * 0.2 + 0.75 * 0.5),
-    rtol=1e-4,
-    name="the same weights, after an attack that left gradients in them",
-    hint="What an attack leaves in .grad does not belong to the step: zero_grad() after the attack, before backward().",
-)
 x, t = images(5, 6, 1, 5, 5), torch.tensor([0, 1, 2, 2, 1, 3], device=here)
 batches, other = list(torch.arange(6, device=here).split(3)), small_net(5, 1)
 wanted = []  # losses of two steps against an attack that follows the weights, written out
@@ -2590,6 +2581,15 @@ checks.assert_close(
     atol=1e-4,
     name="weights and statistics after three steps of a net with batch norm",
     hint="Every weight steps, batch norm's too; and its running statistics see x first, then the attacked images.",
+)
+net = beside(adversarial_epoch, linear_net, torch.zeros(2, 1, 1, 1, device=here))
+adversarial_epoch(net, careless, pixel, torch.tensor([1, 0], device=here), one, 0.3, 1.0, 0.25)
+checks.assert_close(
+    beside(adversarial_epoch, state_of, net)["1.weight"].flatten(),
+    torch.tensor([-1.0, 1.0], device=here) * 0.5 * (0.25 * 0.2 + 0.75 * 0.5),
+    rtol=1e-4,
+    name="weights after one step on the pixel 0.2, by an attack that left gradients in them",
+    hint="What an attack leaves in .grad does not belong to the step: zero_grad() after the attack, before backward().",
 )
 print("adversarial_epoch: passed")
 ### BEGIN HIDDEN TESTS
