@@ -210,6 +210,7 @@ SEEING = {
     "padding by itself": lambda: nn.Sequential(nn.ZeroPad2d(2), nn.Conv2d(1, 1, 3, 3)),
     "two ways": Joined,
     "up again": lambda: nn.Sequential(nn.Conv2d(1, 1, 3, 2), nn.ConvTranspose2d(1, 1, 4, 2, padding=1)),
+    "enlarged": lambda: nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(1, 1, 3, 2), nn.Conv2d(1, 1, 3)),
 }  # fmt: skip
 
 

@@ -72,6 +72,9 @@ def test_rows_of_lenet_are_the_papers_layers():
         (lambda: nn.Sequential(ZeroPad(3, 4, 2), nn.Conv2d(4, 2, 3)), "1", 5),
         # sides halved and doubled: two neighbours 2 pixels apart under each output, then 3 × 3 at full size
         (lambda: nn.Sequential(nn.Conv2d(3, 2, 3, 2), nn.ConvTranspose2d(2, 2, 4, 2, 1), nn.Conv2d(2, 2, 3)), "2", 7),
+        # between the places of an enlarged map lies a half of a pixel
+        (lambda: nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 2, 5), nn.AvgPool2d(3, 1)), "2", 4),
+        (lambda: nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(3, 2, 7, 2)), "1", 5),
     ],
 )
 def test_the_receptive_field_is_where_the_gradient_of_one_output_is_not_zero(net, layer, side):

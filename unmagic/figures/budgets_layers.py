@@ -53,11 +53,12 @@ class Count(typing.NamedTuple):
 
 
 class Sight(typing.NamedTuple):
-    """One output sees `side` + growth·(width of map `of`) pixels from `first` on, the next one `step` further."""
+    """One output sees `side` + growth·(width of map `of`) pixels from `first` on, the next one `step` further, which is
+    less than a pixel where the net has enlarged its maps."""
 
     side: int
-    step: int
-    first: int
+    step: float
+    first: float
     growth: int = 0
     of: int = 0
 
@@ -208,13 +209,16 @@ def parsed(text: str) -> LayerList:
         terms = {int(part[1]): int(part[0]) for part in parts if len(part) == 2}
         return Count(sum(int(part[0]) for part in parts if len(part) == 1), terms)
 
+    def number(said: str) -> float:
+        return float(said) if "." in said else int(said)
+
     def sight(said: str) -> Sight | None:
         if said == "-":
             return None
         side, step, first = said.split("/")
         seen = count(side)
         ((of, growth),) = seen.terms.items() or [(0, 0)]
-        return Sight(seen.fixed, int(step), int(first), growth, of)
+        return Sight(seen.fixed, number(step), number(first), growth, of)
 
     sizes = [always(shape[1:])]
     for size in filter(None, maps.split(";")):

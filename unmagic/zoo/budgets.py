@@ -11,6 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 aten = torch.ops.aten
+# of an enlarged map: so many places of the map before, beside the first, lie under one
+NEIGHBOURS = {aten.upsample_nearest2d: 0, aten.upsample_bilinear2d: 1, aten.upsample_bicubic2d: 3}
 
 
 class Row(typing.NamedTuple):
@@ -22,7 +24,8 @@ class Row(typing.NamedTuple):
     parameters       of its own
     macs             multiply–adds of its convolutions and matrix products (FLOPs are twice that)
     activations      numbers in what it gives
-    receptive_field  side in pixels of the square of the input that one output depends on; None where it is all of it
+    receptive_field  side in pixels of the square of the input that one output depends on; None where it is all of it.
+                     Rounded up where a net enlarges its maps and places lie closer than pixels
     """
 
     name: str
@@ -138,6 +141,7 @@ class Counter(TorchDispatchMode):
             ):
                 sees = self.seen.get(output, (None, None))[0]
                 shape = tuple(output.shape[1:])
+                sees = None if sees is None else math.ceil(sees)
                 self.rows.append(Row(name, type(module).__name__, shape, own, macs, math.prod(shape), sees))
 
         return hook
@@ -154,7 +158,7 @@ class Counter(TorchDispatchMode):
             side = None if None in sides else max(sides)
             state = (side, max(steps)) if side is not None else (None, 1)
             for tensor in outputs:
-                self.seen[tensor] = _wider(operation, args, state)
+                self.seen[tensor] = _wider(operation, args, state, tensor)
         return result
 
 
@@ -178,8 +182,8 @@ def _macs(operation: typing.Any, args: tuple, result: typing.Any) -> int:
     return 0
 
 
-def _wider(operation: typing.Any, args: tuple, state: tuple) -> tuple:
-    """What the result of an operation sees, and the pixels between its neighbours."""
+def _wider(operation: typing.Any, args: tuple, state: tuple, result: Tensor) -> tuple:
+    """What the result of an operation sees, and the pixels between its neighbours: a part of one after enlarging."""
     side, step = state
     if side is None:
         return state
@@ -192,6 +196,9 @@ def _wider(operation: typing.Any, args: tuple, state: tuple) -> tuple:
         kernel = args[1][-1]
         stride = args[2][-1] if len(args) > 2 and args[2] else kernel
         return side + (kernel - 1) * step, step * stride
+    if operation in NEIGHBOURS:
+        across, now = step * args[0].shape[-1], result.shape[-1]  # pixels, places
+        return side + NEIGHBOURS[operation] * step, across / now if across % now else across // now
     if operation in (aten.addmm, aten.mm):
         return None, 1
     if operation in (aten.mean, aten.sum, aten.amax):
