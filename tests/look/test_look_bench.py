@@ -55,6 +55,9 @@ def test_the_command_tells_times_of_each_library_and_what_is_missing(scene, monk
     assert [row["method"] for row in report["rows"]] == list(looking.METHODS)
     assert report["rows"][2]["times"] == {"captum": 1.0, "torchcam": 1.0}
     printed = capsys.readouterr().out
+    assert f"occlusion, {scene.name} on cpu: 1.0 × as fast as one window at a time; wanted 10: not met" in printed
+    report["rows"][-1]["times"]["one by one"] = 10.0
+    assert "10.0 × as fast as one window at a time; wanted 10: met" in looking.table(report)
     assert "1.00 ×" in printed and "Left out, not installed: grad-cam (pip install grad-cam)" in printed
 
 

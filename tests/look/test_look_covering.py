@@ -125,15 +125,17 @@ def odd_nets():
 
 
 class Convolutions(TorchDispatchMode):
-    """Counts their multiply–adds, and notes the largest batch. (torch's counter of operations hooks into modules.)"""
+    """Counts multiply–adds, and the largest batch, of whole 32×32 too. (torch's counter hooks into modules.)"""
 
-    work = largest = 0
+    work = largest = uncovered = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
         if func is torch.ops.aten.convolution.default:
             self.work += result.numel() * args[1][0].numel()
             self.largest = max(self.largest, len(result))
+            if result.shape[2:] == args[0].shape[2:] == (32, 32):
+                self.uncovered = max(self.uncovered, len(result))
         return result
 
 
@@ -322,3 +324,4 @@ class TestWork:
         with Convolutions() as counted:
             followed(net, images, torch.zeros(6, dtype=torch.int64), 8, 4, batch_size=batch_size)
         assert batch_size // 2 < counted.largest <= batch_size
+        assert counted.uncovered <= max(2, batch_size // 7), "as many as fill it with rows of 7 places; 2 to compare"

@@ -61,12 +61,10 @@ class Followed:
             raise ValueError("the net takes more than images")
 
     def outputs(self, images: Tensor) -> dict[fx.Node, typing.Any]:
-        """Of every step, on images as they are, (N, C, H, W)."""
+        """Of every step, on images as they are, (N, C, H, W); where the next step works in place, of that one."""
         found: dict[fx.Node, typing.Any] = {}
         for node, work, *_ in self.steps:
             args, options = _given(node, found)
-            if work is torch.relu_:
-                work = torch.relu  # each output stays as it was
             found[node] = images if node.op == "placeholder" else work(*args, **options)
         return found
 
@@ -96,8 +94,6 @@ class Followed:
 
 
 def _kind(work: Callable) -> typing.Any:
-    if type(work) is nn.BatchNorm2d and work.running_mean is None:
-        return None  # it looks at all images of a batch
     return type(work) if isinstance(work, nn.Module | Convolution) else work
 
 
