@@ -71,7 +71,8 @@ def attempt(hint: str, answer: Callable, *arguments):
     except NotImplementedError:
         raise
     except Exception as error:
-        raise checks.CheckError(f"Your code raised an error: {error}", kind="raises", hint=hint) from error
+        message = f"Your code raised {type(error).__name__}: {error}"
+        raise checks.CheckError(message, kind="raises", hint=hint) from error
 
 
 def with_weights(net: torch.nn.Module, seed: int, dtype: torch.dtype) -> torch.nn.Module:
