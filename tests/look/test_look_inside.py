@@ -5,8 +5,10 @@ from unmagic import look, trained, zoo
 import contextlib
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.fft import dctn
 from torch import nn
 
 
@@ -26,6 +28,22 @@ class TestFilters:
         assert set(found.likeness.topk(2).indices.tolist()) == {0, 7} and found.likeness[7] > 0.99
         assert found.dead.tolist() == [0.0] * 8 + [1.0]
         assert (found.score[[5, 6, 7, 8]] > found.score[[1, 2, 3, 4]].max()).all()
+
+    def test_scores_are_shares_of_the_energy_and_the_largest_correlation(self):
+        """With scipy's cosine transform and numpy's correlation; also over three channels."""
+        for weight in (self.planted()[:8], torch.randn(6, 3, 4, 4, generator=torch.Generator().manual_seed(0))):
+            filters = weight.double().numpy()
+            k, energy = filters.shape[-1], (filters**2).sum((1, 2, 3))
+            high = np.add.outer(np.arange(k), np.arange(k)) > k - 1
+            found = look.health(weight)
+            np.testing.assert_allclose(
+                found.noise, (dctn(filters, axes=(2, 3), norm="ortho") ** 2 * high).sum((1, 2, 3)) / energy, atol=1e-6
+            )
+            spread = filters - filters.mean((2, 3), keepdims=True)
+            np.testing.assert_allclose(found.structureless, 1 - (spread**2).sum((1, 2, 3)) / energy, atol=1e-6)
+            varying = filters.reshape(len(filters), -1).std(1) > 0
+            alike = np.abs(np.corrcoef(filters.reshape(len(filters), -1)[varying])) - np.eye(varying.sum())
+            np.testing.assert_allclose(found.likeness[varying], alike.max(1), atol=1e-6)
 
     def test_scores_do_not_depend_on_scale(self):
         one, other = look.health(self.planted()[:8]), look.health(100 * self.planted()[:8])
@@ -193,7 +211,7 @@ class TestFooling:
         net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
         x = torch.full((3, 1, 4, 4), 0.5) + 0.1 * torch.randn(3, 1, 4, 4)
         target = 1 - net(x).argmax(1)
-        change = look.minimal_change(net, x, target, steps=200, searches=12)
+        change = look.minimal_change(net, x, target, steps=100, searches=8)
         assert net(x + change).argmax(1).equal(target)
         w, b = (net[1].weight[1] - net[1].weight[0]), (net[1].bias[1] - net[1].bias[0])
         distance = (x.flatten(1) @ w + b).abs() / w.norm()

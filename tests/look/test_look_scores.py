@@ -42,6 +42,9 @@ def test_best_iou_tries_sixty_four_thresholds_from_the_lowest_value_up():
     assert wanted[5] == 1
     found = look.best_iou(torch.from_numpy(maps).float(), torch.from_numpy(masks))
     torch.testing.assert_close(found, torch.tensor(wanted, dtype=found.dtype))
+    faint = 0.01 * PERFECT  # below all thresholds but the lowest
+    faint[0, 1, 1] = 1.0
+    assert look.best_iou(faint, MASK).item() == 1
 
 
 def test_energy_counts_what_is_positive_only():
