@@ -99,6 +99,22 @@ def test_the_receptive_field_is_where_the_gradient_of_one_output_is_not_zero(net
     assert found == seen == (side or found)
 
 
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        (32, r"input_shape is 32; wanted sizes without the batch"),
+        ((3, 0, 32), r"input_shape is \(3, 0, 32\)"),
+        ((1, 3, 32, 32), r"cannot take an input of 1×3×32×32 \(sizes without the batch\): Expected"),
+        ((1, 32, 32), r"cannot take an input of 1×32×32"),
+    ],
+)
+def test_an_input_that_the_net_cannot_take_is_said_and_no_hook_stays(shape, said):
+    net = zoo.cifar_resnet(8)
+    with pytest.raises(ValueError, match=said):
+        zoo.budget(net, shape)
+    assert all(not module._forward_hooks and not module._forward_pre_hooks for module in net.modules())
+
+
 def test_training_keeps_every_output_and_testing_two():
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 5))
     found = zoo.budget(net, (1, 4, 4))

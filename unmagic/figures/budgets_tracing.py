@@ -29,11 +29,7 @@ def traced(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[LayerList, B
     if len(input_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in input_shape):
         raise ValueError(f"input_shape: found {input_shape!r}, wanted (channels, height, width) of one input")
     tracer = _Tracer(tuple(input_shape))
-    try:
-        counted = budget(model, input_shape, tracer)
-    except RuntimeError as problem:
-        shape = "×".join(map(str, input_shape))
-        raise ValueError(f"the net cannot take an input of {shape} (channels, height, width): {problem}") from problem
+    counted = budget(model, input_shape, tracer)
     elsewhere = counted.parameters - sum(row.parameters for row in counted.rows)
     layers = LayerList(tuple(input_shape), elsewhere, tracer.fixed, tuple(tracer.sizes), tuple(tracer.layers))
     return layers, counted

@@ -96,7 +96,15 @@ def budget(model: nn.Module, input_shape: tuple[int, ...], counter: "Counter | N
     A row is a module without children that ran, or one that has parameters of its own or computes more than its
     children; one that runs twice has two rows. Normalization, activations and additions cost no multiply–adds here, as
     in the papers.
+
+    Raises:
+        ValueError: no sizes, or sizes that the net cannot take; says what it said.
     """
+    if not isinstance(input_shape, tuple | list) or not all(isinstance(n, int) and n > 0 for n in input_shape):
+        found = f"input_shape is {input_shape!r}"
+        raise ValueError(f"budget: {found}; wanted sizes without the batch, such as (3, 32, 32).")
+            f"budget: input_shape is {input_shape!r}; wanted sizes without the batch, such as (3, 32, 32)."
+        )
     net = copy.deepcopy(model).to("meta").eval()
     names = {module: name or type(net).__name__ for name, module in net.named_modules()}
     counter = counter or Counter()
@@ -109,6 +117,9 @@ def budget(model: nn.Module, input_shape: tuple[int, ...], counter: "Counter | N
         counter.begin(x)
         with torch.no_grad(), counter:
             net(x)
+    except RuntimeError as problem:
+        shape = "×".join(map(str, input_shape))
+        raise ValueError(f"the net cannot take an input of {shape} (sizes without the batch): {problem}") from problem
     finally:
         for hook in hooks:
             hook.remove()
