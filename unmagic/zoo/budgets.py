@@ -103,8 +103,6 @@ def budget(model: nn.Module, input_shape: tuple[int, ...], counter: "Counter | N
     if not isinstance(input_shape, tuple | list) or not all(isinstance(n, int) and n > 0 for n in input_shape):
         found = f"input_shape is {input_shape!r}"
         raise ValueError(f"budget: {found}; wanted sizes without the batch, such as (3, 32, 32).")
-            f"budget: input_shape is {input_shape!r}; wanted sizes without the batch, such as (3, 32, 32)."
-        )
     net = copy.deepcopy(model).to("meta").eval()
     names = {module: name or type(net).__name__ for name, module in net.named_modules()}
     counter = counter or Counter()
