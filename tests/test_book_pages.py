@@ -61,6 +61,12 @@ def pages(html) -> list[str]:
 
 
 @pytest.fixture(scope="module")
+def soups(html, pages) -> dict[str, BeautifulSoup]:
+    """Every page, read once."""
+    return {page: _soup(html / page) for page in pages}
+
+
+@pytest.fixture(scope="module")
 def address(html):
     """Where the book is served, as `make course` does: below /book/."""
 
@@ -128,10 +134,9 @@ LOADING = {
 
 
 class TestNothingFromOtherHosts:
-    def test_what_a_page_loads_lies_in_the_book(self, html, pages):
+    def test_what_a_page_loads_lies_in_the_book(self, html, soups):
         astray = []
-        for page in pages:
-            soup = _soup(html / page)
+        for page, soup in soups.items():
             targets = [node[name] for tag, name in LOADING.items() for node in soup.find_all(tag) if node.get(name)]
             for target in targets:
                 inside = not urlparse(target).netloc and not target.startswith("/")
@@ -145,8 +150,7 @@ class TestNothingFromOtherHosts:
         other = re.compile(r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^)'\"]+)")
         assert [found for sheet in html.rglob("*.css") for found in other.findall(sheet.read_text("utf-8"))] == []
 
-    def test_links_inside_the_book_lead_somewhere(self, html, pages):
-        soups = {page: _soup(html / page) for page in pages}
+    def test_links_inside_the_book_lead_somewhere(self, html, soups):
         ids = {page: {node["id"] for node in soup.find_all(id=True)} for page, soup in soups.items()}
         dead = []
         for page, soup in soups.items():
@@ -163,10 +167,10 @@ class TestNothingFromOtherHosts:
             text = (html / page).read_text("utf-8")
             assert not re.search(r"require\.(min\.)?js|html-manager|thebe|unpkg|jsdelivr|cdnjs|googleapis", text), page
 
-    def test_every_image_says_what_it_shows(self, html, pages):
+    def test_every_image_says_what_it_shows(self, soups):
         """Empty only where the text beside it says the same (the mark)."""
-        for page in pages:
-            for image in _soup(html / page).find_all("img"):
+        for page, soup in soups.items():
+            for image in soup.find_all("img"):
                 assert image.get("alt") or "_static/logo" in image["src"], f"{page}: {image}"
 
 
