@@ -77,6 +77,13 @@ def beside(answer, function, *arguments):
     return answer.beside(*arguments)
 
 
+def altered(answer, x: Tensor) -> Tensor:
+    """What has become of `x` after `answer(x)`. Beside your answer: what crosses from process to process is a copy."""
+    with torch.no_grad():
+        answer(x)
+    return x
+
+
 def attempt(hint: str, answer, *arguments):
     """`answer(*arguments)`; where that raises, an error with a hint."""
     try:
@@ -1581,8 +1588,10 @@ w = torch.tensor([[0.5, -1.5, 0.0, 2.0], [0.1, 0.1, -0.1, -0.5]], device=here).r
 kept = w.clone()
 checks.assert_shape(binary_filters(w), (2, 1, 2, 2), name="binary filters", hint="A number for every weight.")
 stays = "The real weights stay as they were, for they are what is trained: write into a new tensor, not into w."
-checks.assert_close(w, kept, rtol=0, atol=0, name="w", hint=stays)
-attempt(stays, binary_filters, w.clone().requires_grad_())  # torch refuses to write into it
+checks.assert_close(
+    beside(binary_filters, altered, binary_filters, kept.clone()), kept, rtol=0, atol=0, name="w", hint=stays
+)
+w = kept.clone()
 checks.assert_dtype(binary_filters(w), torch.float32, name="binary filters", hint="Return the dtype of w.")
 checks.assert_close(
     binary_filters(w[:1]).flatten(),
@@ -1902,7 +1911,15 @@ for in_channels, width, stride in RESIDUAL_SIZES:
     checks.assert_shape(
         attempt(sides, block, x), (2, width, -(-6 // stride), -(-8 // stride)), name=f"output of {name}", hint=sides
     )
-    attempt(INTO_ITS_INPUT, block, x.detach().clone().requires_grad_())  # torch refuses to write into it
+    x = drawn(torch.Generator().manual_seed(1), 2, in_channels, 6, 8)
+    checks.assert_close(
+        beside(BasicBlock, altered, block, x.clone()),
+        x,
+        rtol=0,
+        atol=0,
+        name=f"what came into {name}, afterwards",
+        hint=INTO_ITS_INPUT,
+    )
     block.load_state_dict(state)
     block.eval()
     ready.eval()
@@ -1979,7 +1996,15 @@ for in_channels, width, stride in RESIDUAL_SIZES:
     checks.assert_shape(
         attempt(sides, block, x), (2, 4 * width, -(-6 // stride), -(-8 // stride)), name=f"output of {name}", hint=sides
     )
-    attempt(INTO_ITS_INPUT, block, x.detach().clone().requires_grad_())  # torch refuses to write into it
+    x = drawn(torch.Generator().manual_seed(1), 2, in_channels, 6, 8)
+    checks.assert_close(
+        beside(Bottleneck, altered, block, x.clone()),
+        x,
+        rtol=0,
+        atol=0,
+        name=f"what came into {name}, afterwards",
+        hint=INTO_ITS_INPUT,
+    )
     block.load_state_dict(state)
     block.eval()
     ready.eval()
@@ -2984,16 +3009,16 @@ plt.show()
 # %% [markdown]
 # ### Question 15. What the numbers say (3 points)
 #
-# Answer in a few sentences each, with numbers from your own cells above. One point for each: half for what you say and
-# why, half for the numbers that show it.
+# Answer in a few sentences each, with numbers from your own cells above. One point for each; every one asks two things,
+# half a point for either.
 #
 # 1. Where does VGG-16 have its parameters, and where does it spend its multiply–adds? Name two things of this lab that
 #    would make it cheaper, and say of each what it does to the parameters and to the multiply–adds of the **whole**
 #    net.
-# 2. You cut one block of a trained residual net. What happened to its accuracy, which blocks hurt most, and how do
-#    $2^n$ paths explain that?
-# 3. Your plain twin of 42 layers lost to its residual twin. Why is that neither overfitting nor a lack of parameters,
-#    and what does it have to do with a block that begins as the identity?
+# 2. You cut one block of a trained residual net. What happened to its accuracy, and which block hurt most? How do $2^n$
+#    paths explain that?
+# 3. Your plain twin of 42 layers lost to its residual twin. Why is that neither overfitting nor a lack of parameters?
+#    What does it have to do with a block that can be the identity?
 
 # %% [markdown] manual="what_the_numbers_say" points=3
 # 1. Most parameters, nearly nine tenths, lie in the fully connected layers, three quarters in the first of them alone;
@@ -3001,15 +3026,17 @@ plt.show()
 #    convolutions, groups or bottlenecks make the convolutions cheaper in both, so they remove most of the work, but
 #    at most a tenth of the parameters. For those, take the mean over all places before one last layer, as TwinNet does:
 #    it removes most of the parameters and hardly any work. Weights of one bit leave both counts as they are, and make
-#    the file smaller. (Half a point: both places, with shares. Half: two things, each with both of its effects.)
+#    the file smaller. (Half a point: both places, with their shares. Half: two things, each with both of its effects.)
 # 2. Whole it reads 93 %. Without one block it reads between a quarter and nearly all of what it read before, and always
 #    more than chance, 10 %, to which the plain twin falls at once. The block that hurts most is the last one at which
 #    sides and channels change; some cost a few points only. One block less leaves half of the paths untouched, and the
-#    classifier still gets what they bring; in the plain net there is only one path.
+#    classifier still gets what they bring; in the plain net there is only one path. (Half: the whole accuracy, that of
+#    the worst block, and which it is. Half: half of the paths are left; a plain net has one.)
 # 3. It is worse at the **training** loss, so it is not overfitting; both twins have the same number of parameters and
 #    begin with the same weights. With shortcuts the deep net contains the shallow one: a block with F = 0 is the
 #    identity, so more blocks need not hurt. The plain net could represent that too, but has to learn it through all
-#    its layers, and the descent does not find it.
+#    its layers, and the descent does not find it. (Half: training loss, with the gap, and equal parameters. Half: the
+#    deep net contains the shallow one, and finds it only with shortcuts.)
 
 # %% [markdown]
 # ## What you can do now
