@@ -3,6 +3,7 @@
 from unmagic import data, look, trained, zoo
 from unmagic.train import evaluate
 from unmagic.trained import __main__ as command
+from unmagic.trained import making
 from unmagic.trained.augmentation import AUGMENTATIONS, redrawn, turned
 from unmagic.trained.files import read, weights_path
 from unmagic.trained.making import TEST_SHAPES, make, note
@@ -184,6 +185,42 @@ class TestMaking:
             command.main(["digits_live", "shapes_lnet", "--folder", str(tmp_path)])
         assert "no recipe for shapes_lnet; there are digits_live" in capsys.readouterr().err
         assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("name", RECIPES)
+    def test_a_recipe_is_what_the_training_is_given(self, name, monkeypatch):
+        recipe, given = RECIPES[name], {}
+
+        def fit(net, images, epochs, **options):
+            given.update(options, net=net, images=images, epochs=epochs)
+
+        monkeypatch.setattr(making, "images_of", lambda recipe, split: (recipe.data, recipe.images, split))
+        monkeypatch.setattr(making, "fit", fit)
+        making.trained(recipe, progress=False)
+        objective, net = given.pop("objective"), given.pop("net")
+        assert given == {
+            "images": (recipe.data, recipe.images, "train"),
+            "epochs": recipe.epochs,
+            "learning_rate": recipe.learning_rate,
+            "optimizer": {"sgd": None, "adam": torch.optim.Adam}[recipe.optimizer],
+            "batch_size": recipe.batch_size,
+            "augment": {None: None, "redrawn": redrawn, "turned": turned}[recipe.augmentation],
+            "seed": recipe.seed,
+            "device": "cpu",
+            "progress": False,
+        }
+        torch.manual_seed(recipe.seed)
+        begun = recipe.build() if recipe.begins is None else trained.load(recipe.begins)
+        assert all(map(torch.equal, net.state_dict().values(), begun.state_dict().values()))
+        assert (objective is None) == (recipe.epsilon is None)
+        if objective is not None:
+            images, labels = torch.rand(4, 3, 32, 32), torch.arange(4)
+            losses = [o(begun.eval(), images, labels)[0] for o in (objective, look.adversarial(recipe.epsilon))]
+            assert losses[0].equal(losses[1])
+
+    def test_a_recipe_takes_as_many_images_as_it_says(self):
+        for name in ("digits_live", "shapes_live"):
+            few = dataclasses.replace(RECIPES[name], images=40)
+            assert [len(part) for part in making.images_of(few, "train")] == [40, 40]
 
     def test_recipes_are_plain_data(self):
         for recipe in RECIPES.values():
