@@ -22,7 +22,7 @@ from torch import Tensor, nn
 SCHEMA = "unmagic/bench-look/1"
 LIBRARIES = ("captum", "torchcam", "grad-cam")  # as they are called where packages are found
 METHODS = ("saliency", "cam", "grad_cam", "grad_cam_plus_plus", "occlusion")
-FEW = 4  # images that are occluded: the loop that covers one window at a time is slow
+FEW = 16  # images that are occluded: the loop that covers one window at a time is slow
 WANTED = 10.0  # times as fast as one window at a time
 LONG_ENOUGH = 0.05  # seconds that one is timed at least, by repeating it
 Explain = Callable[[], Tensor]

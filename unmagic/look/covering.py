@@ -2,6 +2,7 @@
 
 from unmagic.look.patches import ON_PATCHES, Convolution, Patch
 
+import math
 import operator
 import typing
 from collections.abc import Callable
@@ -136,7 +137,7 @@ def probabilities(
     """`unmagic.look.occlusion`'s map, (N, rows, columns), of a model in evaluation mode; None where it must be asked as
     it is: it cannot be followed, hooks watch it, or followed it answers otherwise.
 
-    A batch is a run of places side by side, of a row or more, on as many images as go with them.
+    A batch is a block of places, near to a square, on as many images as go with them.
     """
     if _watched(model):
         return None
@@ -158,9 +159,9 @@ def _followed(
 ) -> Tensor | None:
     N, _, H, W = images.shape
     rows, columns = (H - window) // stride + 1, (W - window) // stride + 1
-    together = min(N, max(1, batch_size // max(columns, 8)))  # images; all outputs on them are kept meanwhile
-    high = max(1, min(rows, batch_size // (together * columns)))
-    wide = max(1, min(columns, batch_size // (together * high)))
+    together = min(N, max(1, batch_size // 4))  # images; all outputs on them are kept meanwhile
+    high = max(1, min(rows, math.isqrt(batch_size // together)))  # near to a square: so the rectangle is small
+    wide = max(1, min(columns, batch_size // together // high))
     found = images.new_empty(N, rows, columns)
     for first in range(0, N, together):
         some = slice(first, first + together)
