@@ -29,7 +29,13 @@ def chapter_code(page: pathlib.Path) -> str:
     """The code of a chapter's cells, but for those that only show a live figure."""
     cells = [code for _, code in _CODE_CELL.findall(page.read_text("utf-8"))]
     text = "\n".join(code for code in cells if not re.fullmatch(r"\w+\([^()]*\)\s*", code.strip()))
-    return _ALONE + re.sub(r"^from unmagic\.figures import .*$", "", text, flags=re.MULTILINE)
+    return _ALONE + re.sub(r"^from unmagic\.figures import (.*)$", _functions, text, flags=re.MULTILINE)
+
+
+def _functions(figures: re.Match[str]) -> str:
+    """Of what a page imports from the figures, the functions: no cell that is left makes a figure."""
+    names = [name for name in figures[1].split(", ") if name.islower()]
+    return f"from unmagic.figures import {', '.join(names)}" if names else ""
 
 
 def lab_code(lab: pathlib.Path) -> str:
